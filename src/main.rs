@@ -1,2 +1,7 @@
-//! Placeholder
-fn main() {}
+//! The one binary: what was typed, done, and the exit code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rafture::cli::main()
+}

@@ -1,1 +1,12 @@
-//! Placeholder.
+//! The Raft node: a replicated key-value store that speaks RESP.
+//!
+//! In reading order: [`rules`] names what makes the node safe; [`raft`] is consensus itself, without input or
+//! output; [`storage`] keeps what must survive a crash; [`machine`] is what is replicated; [`resp`] is how clients
+//! speak; [`server`] puts them together into a process.
+
+pub mod machine;
+pub mod raft;
+pub mod resp;
+pub mod rules;
+pub mod server;
+pub mod storage;

@@ -1,0 +1,373 @@
+//! Messages between members, in bytes.
+//!
+//! ```text
+//! hello = "RFT1" | cluster: u64 | from: u32 | to: u32     first on every connection; refused if it does not fit
+//! frame = length: u32 | crc32c(body): u32 | body          numbers little-endian
+//! body  = kind: u8 | term: u64 | what the kind has
+//! ```
+//!
+//! A connection carries messages one way, from the member that opened it.
+
+use bytes::{Buf, BufMut, Bytes, BytesMut, TryGetError};
+use thiserror::Error;
+
+use crate::raft::{AppendResult, Body, Entry, EntryId, Index, Message, NodeId, Payload, Term};
+
+/// Bytes of a hello.
+pub(super) const HELLO_BYTES: usize = 20;
+/// Longest body that is accepted.
+const BODY_BYTES_MAX: usize = 64 << 20;
+const MAGIC: &[u8; 4] = b"RFT1";
+
+/// Who speaks to whom on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Hello {
+    pub(super) cluster: u64,
+    pub(super) from: NodeId,
+    pub(super) to: NodeId,
+}
+
+/// Bytes that are no message.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(super) enum WireError {
+    #[error("it does not start as a member of a cluster does")]
+    Magic,
+    #[error("a frame of {0} bytes is too long")]
+    TooLong(usize),
+    #[error("a frame is damaged")]
+    Checksum,
+    #[error("a frame holds no message")]
+    Content,
+}
+
+impl From<TryGetError> for WireError {
+    fn from(_: TryGetError) -> WireError {
+        WireError::Content
+    }
+}
+
+impl Hello {
+    pub(super) fn encode(self) -> Bytes {
+        let mut buffer = BytesMut::with_capacity(HELLO_BYTES);
+        buffer.put_slice(MAGIC);
+        buffer.put_u64_le(self.cluster);
+        buffer.put_u32_le(self.from.0);
+        buffer.put_u32_le(self.to.0);
+        buffer.freeze()
+    }
+
+    pub(super) fn decode(mut bytes: &[u8]) -> Result<Hello, WireError> {
+        if !bytes.starts_with(MAGIC) {
+            return Err(WireError::Magic);
+        }
+        bytes.advance(MAGIC.len());
+        let cluster = bytes.try_get_u64_le()?;
+        let (from, to) = (bytes.try_get_u32_le()?, bytes.try_get_u32_le()?);
+        Ok(Hello {
+            cluster,
+            from: NodeId(from),
+            to: NodeId(to),
+        })
+    }
+}
+
+/// Appends `message` as a frame.
+pub(super) fn encode(message: &Message, buffer: &mut BytesMut) {
+    let start = buffer.len();
+    buffer.put_u64_le(0);
+    put_body(message, buffer);
+    let body = &buffer[start + 8..];
+    let (length, sum) = (body.len() as u32, crc32c::crc32c(body));
+    buffer[start..start + 4].copy_from_slice(&length.to_le_bytes());
+    buffer[start + 4..start + 8].copy_from_slice(&sum.to_le_bytes());
+}
+
+/// Takes the first whole frame off `buffer`; `None` when it has not arrived yet.
+pub(super) fn decode(buffer: &mut BytesMut, hello: Hello) -> Result<Option<Message>, WireError> {
+    let mut head = &buffer[..];
+    let (Ok(length), Ok(sum)) = (head.try_get_u32_le(), head.try_get_u32_le()) else {
+        return Ok(None);
+    };
+    let length = length as usize;
+    if length > BODY_BYTES_MAX {
+        return Err(WireError::TooLong(length));
+    }
+    if head.len() < length {
+        return Ok(None);
+    }
+    let mut body = buffer.split_to(8 + length).freeze();
+    body.advance(8);
+    if crc32c::crc32c(&body) != sum {
+        return Err(WireError::Checksum);
+    }
+    take_body(body, hello).map(Some)
+}
+
+fn put_body(message: &Message, buffer: &mut BytesMut) {
+    let kind = match message.body {
+        Body::PreVote { .. } => 1,
+        Body::PreVoteReply { .. } => 2,
+        Body::RequestVote { .. } => 3,
+        Body::RequestVoteReply { .. } => 4,
+        Body::AppendEntries { .. } => 5,
+        Body::AppendEntriesReply { .. } => 6,
+    };
+    buffer.put_u8(kind);
+    buffer.put_u64_le(message.term.0);
+    match &message.body {
+        Body::PreVote { next, last } => {
+            buffer.put_u64_le(next.0);
+            put_id(*last, buffer);
+        }
+        Body::PreVoteReply { next, granted } => {
+            buffer.put_u64_le(next.0);
+            buffer.put_u8(u8::from(*granted));
+        }
+        Body::RequestVote { last } => put_id(*last, buffer),
+        Body::RequestVoteReply { granted } => buffer.put_u8(u8::from(*granted)),
+        Body::AppendEntries {
+            previous,
+            entries,
+            commit,
+            round,
+        } => {
+            put_id(*previous, buffer);
+            buffer.put_u64_le(commit.0);
+            buffer.put_u64_le(*round);
+            buffer.put_u32_le(entries.len() as u32);
+            entries.iter().for_each(|entry| put_entry(entry, buffer));
+        }
+        Body::AppendEntriesReply { round, result } => {
+            buffer.put_u64_le(*round);
+            match result {
+                AppendResult::Accepted { matched } => {
+                    buffer.put_u8(1);
+                    buffer.put_u64_le(matched.0);
+                }
+                AppendResult::Rejected { previous, hint } => {
+                    buffer.put_u8(0);
+                    buffer.put_u64_le(previous.0);
+                    put_id(*hint, buffer);
+                }
+            }
+        }
+    }
+}
+
+fn take_body(mut body: Bytes, hello: Hello) -> Result<Message, WireError> {
+    let kind = body.try_get_u8()?;
+    let term = Term(body.try_get_u64_le()?);
+    let content = match kind {
+        1 => Body::PreVote {
+            next: Term(body.try_get_u64_le()?),
+            last: take_id(&mut body)?,
+        },
+        2 => Body::PreVoteReply {
+            next: Term(body.try_get_u64_le()?),
+            granted: take_bool(&mut body)?,
+        },
+        3 => Body::RequestVote {
+            last: take_id(&mut body)?,
+        },
+        4 => Body::RequestVoteReply {
+            granted: take_bool(&mut body)?,
+        },
+        5 => {
+            let previous = take_id(&mut body)?;
+            let commit = Index(body.try_get_u64_le()?);
+            let round = body.try_get_u64_le()?;
+            let entries = take_entries(previous, &mut body)?;
+            Body::AppendEntries {
+                previous,
+                entries,
+                commit,
+                round,
+            }
+        }
+        6 => {
+            let round = body.try_get_u64_le()?;
+            let result = match take_bool(&mut body)? {
+                true => AppendResult::Accepted {
+                    matched: Index(body.try_get_u64_le()?),
+                },
+                false => AppendResult::Rejected {
+                    previous: Index(body.try_get_u64_le()?),
+                    hint: take_id(&mut body)?,
+                },
+            };
+            Body::AppendEntriesReply { round, result }
+        }
+        _ => return Err(WireError::Content),
+    };
+    match body.is_empty() {
+        true => Ok(Message {
+            from: hello.from,
+            to: hello.to,
+            term,
+            body: content,
+        }),
+        false => Err(WireError::Content),
+    }
+}
+
+fn put_id(id: EntryId, buffer: &mut BytesMut) {
+    buffer.put_u64_le(id.term.0);
+    buffer.put_u64_le(id.index.0);
+}
+
+fn take_id(body: &mut Bytes) -> Result<EntryId, WireError> {
+    let (term, index) = (body.try_get_u64_le()?, body.try_get_u64_le()?);
+    Ok(EntryId {
+        term: Term(term),
+        index: Index(index),
+    })
+}
+
+fn take_bool(body: &mut Bytes) -> Result<bool, WireError> {
+    match body.try_get_u8()? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(WireError::Content),
+    }
+}
+
+fn put_entry(entry: &Entry, buffer: &mut BytesMut) {
+    buffer.put_u64_le(entry.id.term.0);
+    buffer.put_u32_le(entry.chain);
+    match &entry.payload {
+        Payload::Noop => buffer.put_u32_le(u32::MAX),
+        Payload::Command(command) => {
+            buffer.put_u32_le(command.len() as u32);
+            buffer.put_slice(command);
+        }
+    }
+}
+
+/// Entries follow `previous` and each other without a gap, so their indices need not be sent.
+fn take_entries(previous: EntryId, body: &mut Bytes) -> Result<Vec<Entry>, WireError> {
+    let count = body.try_get_u32_le()?;
+    let mut entries: Vec<Entry> = Vec::new();
+    let mut index = previous.index;
+    for _ in 0..count {
+        index = index.next();
+        let term = Term(body.try_get_u64_le()?);
+        let chain = body.try_get_u32_le()?;
+        let payload = match body.try_get_u32_le()? {
+            u32::MAX => Payload::Noop,
+            length if length as usize <= body.len() => {
+                Payload::Command(body.split_to(length as usize))
+            }
+            _ => return Err(WireError::Content),
+        };
+        entries.push(Entry {
+            id: EntryId { term, index },
+            chain,
+            payload,
+        });
+    }
+    Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HELLO: Hello = Hello {
+        cluster: 9,
+        from: NodeId(1),
+        to: NodeId(2),
+    };
+
+    fn bodies() -> Vec<Body> {
+        let id = EntryId {
+            term: Term(3),
+            index: Index(8),
+        };
+        let entry = |index, payload| {
+            Entry::new(
+                EntryId {
+                    term: Term(4),
+                    index: Index(index),
+                },
+                payload,
+                1,
+            )
+        };
+        let entries = vec![
+            entry(9, Payload::Noop),
+            entry(10, Payload::Command("SET".into())),
+        ];
+        vec![
+            Body::PreVote {
+                next: Term(5),
+                last: id,
+            },
+            Body::PreVoteReply {
+                next: Term(5),
+                granted: true,
+            },
+            Body::RequestVote { last: id },
+            Body::RequestVoteReply { granted: false },
+            Body::AppendEntries {
+                previous: id,
+                entries,
+                commit: Index(7),
+                round: 2,
+            },
+            Body::AppendEntries {
+                previous: id,
+                entries: vec![],
+                commit: Index(7),
+                round: 2,
+            },
+            Body::AppendEntriesReply {
+                round: 2,
+                result: AppendResult::Accepted { matched: Index(4) },
+            },
+            Body::AppendEntriesReply {
+                round: 2,
+                result: AppendResult::Rejected {
+                    previous: Index(4),
+                    hint: id,
+                },
+            },
+        ]
+    }
+
+    #[test]
+    fn messages_survive_the_way_and_no_cut_or_flipped_bit_passes() {
+        for body in bodies() {
+            let message = Message {
+                from: HELLO.from,
+                to: HELLO.to,
+                term: Term(4),
+                body,
+            };
+            let mut whole = BytesMut::new();
+            encode(&message, &mut whole);
+            for cut in 0..whole.len() {
+                assert_eq!(decode(&mut BytesMut::from(&whole[..cut]), HELLO), Ok(None));
+            }
+            for bit in 64..whole.len() * 8 {
+                let mut flipped = whole.clone();
+                flipped[bit / 8] ^= 1 << (bit % 8);
+                assert_eq!(decode(&mut flipped, HELLO), Err(WireError::Checksum));
+            }
+            assert_eq!(decode(&mut whole, HELLO), Ok(Some(message)));
+            assert!(whole.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_hello_is_recognized() {
+        let bytes = HELLO.encode();
+        assert_eq!(
+            (bytes.len(), Hello::decode(&bytes)),
+            (HELLO_BYTES, Ok(HELLO))
+        );
+        assert_eq!(
+            Hello::decode(b"GET / HTTP/1.1\r\n\r\n  "),
+            Err(WireError::Magic)
+        );
+    }
+}

@@ -1,0 +1,110 @@
+//! `rafture node`: one Raft node process.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+use rafture_node::raft::NodeId;
+use rafture_node::rules::{Defect, Rules};
+use rafture_node::server::{self, Member, Membership, Options};
+
+use crate::duration::{Range, Span};
+use crate::error::Error;
+
+/// One Raft node process.
+#[derive(Debug, Args)]
+pub struct NodeArguments {
+    /// Name of this node, `n` and a number
+    #[arg(long)]
+    id: NodeId,
+    /// Address to listen on for clients (RESP)
+    #[arg(long)]
+    client: SocketAddr,
+    /// Address to listen on for other nodes
+    #[arg(long)]
+    peer: SocketAddr,
+    /// All nodes, this one among them: name=peer-address/client-address
+    #[arg(long, value_delimiter = ',', value_parser = member, required = true)]
+    members: Vec<(NodeId, Member)>,
+    /// Folder of its data; created if need be
+    #[arg(long)]
+    data: PathBuf,
+    /// File to write what it does to, one JSON line a deed
+    #[arg(long)]
+    trace: Option<PathBuf>,
+    /// Range that election timeouts are drawn from
+    #[arg(long, default_value = "150ms..300ms")]
+    election_timeout: Range,
+    /// Time between heartbeats
+    #[arg(long, default_value = "50ms")]
+    heartbeat: Span,
+    /// Number of the cluster; nodes of another are refused
+    #[arg(long, default_value_t = 0)]
+    cluster: u64,
+    /// Seed of the election timeouts
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Planted bug (see `rafture defects`)
+    #[arg(long)]
+    defect: Option<Defect>,
+}
+
+fn member(text: &str) -> Result<(NodeId, Member), String> {
+    let complaint = || format!("`{text}` is no member (hint: n1=10.0.0.1:7001/10.0.0.1:7000)");
+    let (name, addresses) = text.split_once('=').ok_or_else(complaint)?;
+    let (peer, client) = addresses.split_once('/').ok_or_else(complaint)?;
+    let address = |text: &str| text.parse().map_err(|_| complaint());
+    Ok((
+        name.parse()?,
+        Member {
+            peer: address(peer)?,
+            client: address(client)?,
+        },
+    ))
+}
+
+/// Runs until it is told to stop.
+///
+/// # Errors
+/// When the node cannot start, or its disk fails.
+pub fn node(arguments: NodeArguments) -> Result<(), Error> {
+    let NodeArguments {
+        id,
+        client,
+        peer,
+        data,
+        trace,
+        election_timeout,
+        seed,
+        ..
+    } = arguments;
+    let members: BTreeMap<NodeId, Member> = arguments.members.into_iter().collect();
+    if !members.contains_key(&id) {
+        return Err(Error::Input(format!(
+            "`{id}` is not among the members (hint: add it to --members)"
+        )));
+    }
+    if arguments.heartbeat.0 >= election_timeout.low {
+        return Err(Error::Input(format!(
+            "a heartbeat every {} does not fit into an election timeout of {election_timeout} (hint: a tenth of it)",
+            arguments.heartbeat
+        )));
+    }
+    let options = Options {
+        membership: Membership {
+            id,
+            cluster: arguments.cluster,
+            members,
+        },
+        data,
+        client,
+        peer,
+        election_timeout: (election_timeout.low, election_timeout.high),
+        heartbeat: arguments.heartbeat.0,
+        trace,
+        seed,
+        rules: arguments.defect.map_or(Rules::ALL, Rules::without),
+    };
+    server::run(options).map_err(|error| Error::Harness(format!("{id}: {error}")))
+}

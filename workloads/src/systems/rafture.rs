@@ -1,0 +1,251 @@
+//! `rafture`: the built-in Raft node, a replicated key-value store that speaks RESP.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Cmd, Value as Resp};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::{Boxed, Client, Launch, Layout, Place, Route, Settings, Status, System};
+use crate::operation::{Answer, Ask};
+
+/// Pause before a node is asked that may not know its leader yet: the resolution of recovery times.
+const ASK_AGAIN: Duration = Duration::from_millis(5);
+
+pub(super) struct Rafture;
+
+impl System for Rafture {
+    fn name(&self) -> &'static str {
+        "rafture"
+    }
+
+    fn summary(&self) -> &'static str {
+        "the built-in Raft node, a replicated key-value store"
+    }
+
+    fn launch(&self, node: usize, layout: &Layout, settings: &Settings) -> Launch {
+        let place = &layout.nodes[node];
+        let path = |name: &str| place.folder.join(name).display().to_string();
+        let members = layout.nodes.iter().zip(&place.peers);
+        let members: Vec<String> = members
+            .map(|(other, peer)| format!("{}={peer}/{}", other.name, other.client))
+            .collect();
+        let (low, high) = settings.election_timeout;
+        let mut arguments: Vec<String> = [
+            ("--id", place.name.clone()),
+            ("--client", place.client.to_string()),
+            ("--peer", place.peer.to_string()),
+            ("--members", members.join(",")),
+            ("--data", path("data")),
+            ("--trace", path("trace.jsonl")),
+            (
+                "--election-timeout",
+                format!("{}us..{}us", low.as_micros(), high.as_micros()),
+            ),
+            (
+                "--heartbeat",
+                format!("{}us", settings.heartbeat.as_micros()),
+            ),
+            ("--cluster", settings.seed.to_string()),
+            ("--seed", settings.seed.to_string()),
+        ]
+        .into_iter()
+        .flat_map(|(flag, value)| [flag.to_owned(), value])
+        .collect();
+        arguments.insert(0, "node".into());
+        if let Some(defect) = &settings.defect {
+            arguments.extend(["--defect".into(), defect.clone()]);
+        }
+        Launch {
+            program: settings.rafture.clone(),
+            arguments,
+            environment: BTreeMap::new(),
+        }
+    }
+
+    fn status<'a>(&'a self, place: &'a Place, patience: Duration) -> Boxed<'a, Option<Status>> {
+        let deadline = Instant::now() + patience;
+        Box::pin(async move {
+            let ask = async {
+                let mut connection = connect(place.client).await.ok()?;
+                redis::cmd("RAFT.INFO")
+                    .query_async::<String>(&mut connection)
+                    .await
+                    .ok()
+            };
+            let text = timeout_at(deadline, ask).await.ok()??;
+            let field = |name: &str| {
+                text.lines()
+                    .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+            };
+            Some(Status {
+                term: field("term")?.parse().ok()?,
+                leads: field("role")? == "Leader",
+            })
+        })
+    }
+
+    fn client(&self, layout: Arc<Layout>, route: Route) -> Box<dyn Client> {
+        let (Route::Leader(node) | Route::Home(node)) = route;
+        Box::new(RespClient {
+            layout,
+            route,
+            node,
+            connections: BTreeMap::new(),
+        })
+    }
+}
+
+struct RespClient {
+    layout: Arc<Layout>,
+    route: Route,
+    /// The node to ask.
+    node: usize,
+    connections: BTreeMap<usize, MultiplexedConnection>,
+}
+
+/// What one try with one node has shown.
+enum Attempt {
+    Replied(Resp),
+    /// It surely had no effect; somebody else may lead.
+    Refused(Cow<'static, str>, Option<usize>),
+    /// It was sent, and nothing certain came back.
+    Lost(Cow<'static, str>),
+}
+
+impl Client for RespClient {
+    fn node(&self) -> usize {
+        self.node
+    }
+
+    fn invoke<'a>(&'a mut self, ask: &'a Ask, deadline: Instant) -> Boxed<'a, (Answer, usize)> {
+        Box::pin(async move {
+            let command = command(ask);
+            loop {
+                let asked = self.node;
+                let (reason, leader) = match self.attempt(&command, deadline).await {
+                    Attempt::Replied(reply) => {
+                        self.go_home();
+                        return (interpret(ask, reply), asked);
+                    }
+                    Attempt::Lost(reason) => {
+                        self.turn_to(None);
+                        self.go_home();
+                        return (Answer::Info(reason), asked);
+                    }
+                    Attempt::Refused(reason, leader) => (reason, leader),
+                };
+                self.turn_to(leader.filter(|&leader| leader != asked));
+                if Instant::now() + ASK_AGAIN >= deadline {
+                    self.go_home();
+                    return (Answer::Fail(reason), asked);
+                }
+                if leader.is_none() {
+                    sleep(ASK_AGAIN).await;
+                }
+            }
+        })
+    }
+}
+
+impl RespClient {
+    /// Asks the leader next, or when none is known, the next node.
+    fn turn_to(&mut self, leader: Option<usize>) {
+        self.node = leader.unwrap_or((self.node + 1) % self.layout.nodes.len());
+    }
+
+    fn go_home(&mut self) {
+        if let Route::Home(home) = self.route {
+            self.node = home;
+        }
+    }
+
+    async fn attempt(&mut self, command: &Cmd, deadline: Instant) -> Attempt {
+        let mut connection = match self.connections.remove(&self.node) {
+            Some(connection) => connection,
+            None => {
+                match timeout_at(deadline, connect(self.layout.nodes[self.node].client)).await {
+                    Ok(Ok(connection)) => connection,
+                    Ok(Err(error)) => {
+                        return Attempt::Refused(format!("no connection: {error}").into(), None);
+                    }
+                    Err(_) => return Attempt::Refused("no connection in time".into(), None),
+                }
+            }
+        };
+        // A connection over which an answer may still come is never used again: it is put back only when the
+        // answer is in.
+        let result = match timeout_at(deadline, connection.send_packed_command(command)).await {
+            Err(_) => return Attempt::Lost("no answer in time".into()),
+            Ok(Err(error)) if error.code().is_none() => {
+                return Attempt::Lost(error.to_string().into());
+            }
+            Ok(result) => result,
+        };
+        self.connections.insert(self.node, connection);
+        match result {
+            Ok(reply) => Attempt::Replied(reply),
+            Err(error) => self.refusal(&error),
+        }
+    }
+
+    /// An error that the node itself has said.
+    fn refusal(&self, error: &redis::RedisError) -> Attempt {
+        let leader = error.redirect_node().and_then(|(address, _)| {
+            self.layout
+                .nodes
+                .iter()
+                .position(|place| place.client.to_string() == address)
+        });
+        match error.code() {
+            Some("UNKNOWN") => Attempt::Lost("leadership was lost".into()),
+            Some("NOLEADER") => Attempt::Refused("no leader is known".into(), None),
+            Some("MOVED") => Attempt::Refused("another node leads".into(), leader),
+            _ => Attempt::Refused(error.to_string().into(), None),
+        }
+    }
+}
+
+async fn connect(address: SocketAddr) -> redis::RedisResult<MultiplexedConnection> {
+    let client = redis::Client::open(format!("redis://{address}/"))?;
+    // Time is kept by whoever asks, operation by operation.
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(None)
+        .set_response_timeout(None);
+    client
+        .get_multiplexed_async_connection_with_config(&config)
+        .await
+}
+
+fn command(ask: &Ask) -> Cmd {
+    let key = ask.key.as_deref().unwrap_or("register");
+    let mut command = Cmd::new();
+    match ask.f {
+        "read" => command.arg("GET").arg(key),
+        "write" => command.arg("SET").arg(key).arg(ask.value.to_string()),
+        "cas" => {
+            let (old, new) = (ask.value[0].to_string(), ask.value[1].to_string());
+            command.arg("SET").arg(key).arg(new).arg("IFEQ").arg(old)
+        }
+        other => panic!("no workload asks this system for `{other}`"),
+    };
+    command
+}
+
+fn interpret(ask: &Ask, reply: Resp) -> Answer {
+    match (ask.f, reply) {
+        ("read", Resp::Nil) => Answer::Ok(Value::Null),
+        ("read", Resp::BulkString(text)) => match serde_json::from_slice(&text) {
+            Ok(value) => Answer::Ok(value),
+            Err(_) => Answer::Ok(json!(String::from_utf8_lossy(&text))),
+        },
+        ("cas", Resp::Nil) => Answer::Fail("another value".into()),
+        ("write" | "cas", Resp::Okay) => Answer::Ok(ask.value.clone()),
+        (_, reply) => Answer::Info(format!("a strange reply: {reply:?}").into()),
+    }
+}
