@@ -73,11 +73,9 @@ impl Raft {
                 };
                 self.send_after_sync(from, Body::AppendEntriesReply { round, result });
             }
-            // An answer to what this node asked in an earlier term counts for nothing in this one.
-            Body::PreVoteReply { .. }
-            | Body::RequestVoteReply { .. }
-            | Body::AppendEntriesReply { .. }
-                if is_stale => {}
+            // An answer to what this node asked in an earlier term counts for nothing in this one. (One about a
+            // PreVote says which term it is about, and comes from members that may be behind.)
+            Body::RequestVoteReply { .. } | Body::AppendEntriesReply { .. } if is_stale => {}
             Body::PreVoteReply { next, granted } => self.count_pre_vote(from, next, granted),
             Body::RequestVote { last } => self.answer_vote(from, last),
             Body::RequestVoteReply { granted } => self.count_vote(from, granted),

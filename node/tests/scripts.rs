@@ -1,0 +1,126 @@
+//! Situations of Raft as scripts: commands, and what the members then do, line by line.
+//!
+//! `REWRITE=1 cargo test -p rafture-node --test scripts` writes what happens into the scripts, to be reviewed.
+
+mod world;
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use rafture_node::raft::{AppendResult, Body, Message, NodeId, Payload};
+use rafture_node::rules::Rules;
+use world::World;
+
+#[test]
+fn scripts() {
+    datadriven::walk("tests/testdata", |file| {
+        let mut world = World::new(3, 1, Rules::ALL);
+        file.run(|case| {
+            let argument = case.args.iter().next();
+            let (word, value) = argument
+                .map(|(word, values)| (word.as_str(), values.first()))
+                .unzip();
+            let words = [
+                word.unwrap_or(""),
+                value.flatten().map_or("", String::as_str),
+            ];
+            run(&mut world, &case.directive, words, &case.input);
+            let mut log = std::mem::take(&mut world.log);
+            if log.is_empty() {
+                log.push_str("ok\n");
+            }
+            log
+        });
+    });
+}
+
+/// One command. Nothing moves by itself: `settle` delivers and syncs until nothing is left to do, `settle-votes` the
+/// same while AppendEntries get lost; `deliver` and `sync` go message by message and write by write.
+fn run(world: &mut World, command: &str, words: [&str; 2], input: &str) {
+    let node = |place: usize| -> NodeId { words[place].parse().expect("a node") };
+    match command {
+        "members" => *world = World::new(words[0].parse().expect("a number"), 1, Rules::ALL),
+        "timeout" => world.timeout(node(0)),
+        "settle" => world.settle(|_| true),
+        "settle-votes" => {
+            world.settle(|message| !matches!(message.body, Body::AppendEntries { .. }));
+        }
+        "deliver" => (0..words[0].parse().expect("a number")).for_each(|_| {
+            let Message { from, to, body, .. } = &world.network[0];
+            let _ = writeln!(world.log, "{from} to {to}: {}", describe(body));
+            world.deliver(0);
+        }),
+        "sync" => {
+            world.sync(node(0));
+        }
+        "wait" => {
+            world.now = world.now + Duration::from_millis(words[0].parse().expect("milliseconds"));
+        }
+        "propose" => input.lines().for_each(|line| {
+            world.propose(node(0), line);
+        }),
+        "read" => {
+            world.read(node(0));
+        }
+        "isolate" => {
+            for other in world.members.clone() {
+                world.cut.extend([(node(0), other), (other, node(0))]);
+            }
+        }
+        "cut" => {
+            world.cut.insert((node(0), node(1)));
+        }
+        "heal" => world.cut.clear(),
+        "crash" => world.crash(node(0)),
+        "start" => world.start(node(0)),
+        "disk" => world.nodes.get_mut(&node(0)).expect("a member").disk_works = words[1] == "works",
+        "logs" => logs(world),
+        other => panic!("no such command: {other}"),
+    }
+}
+
+fn describe(body: &Body) -> String {
+    match body {
+        Body::AppendEntries {
+            previous, entries, ..
+        } => {
+            let entries: Vec<String> = entries.iter().map(|entry| entry.id.to_string()).collect();
+            format!("[{}] after {previous}", entries.join(" "))
+        }
+        Body::AppendEntriesReply {
+            result: AppendResult::Accepted { matched },
+            ..
+        } => {
+            format!("matched up to {matched}")
+        }
+        Body::AppendEntriesReply {
+            result: AppendResult::Rejected { hint, .. },
+            ..
+        } => {
+            format!("refused, at most {hint}")
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+/// The synced logs as columns: term and command of each entry, a star where it is applied.
+fn logs(world: &mut World) {
+    let mut text = String::new();
+    for (id, node) in &world.nodes {
+        let _ = write!(text, "{id} term {}:", node.hard_state.term);
+        for entry in &node.entries {
+            let command = match &entry.payload {
+                Payload::Noop => "-".to_owned(),
+                Payload::Command(command) => String::from_utf8_lossy(command).into_owned(),
+            };
+            let star = if node.applied.contains(entry) {
+                "*"
+            } else {
+                ""
+            };
+            let _ = write!(text, " {}{command}{star}", entry.id.term);
+        }
+        text.push('\n');
+    }
+    world.log.push_str(&text);
+}
