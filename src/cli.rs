@@ -1,14 +1,35 @@
 //! What was typed: subcommands, flags, help, exit codes.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
+use rafture_checker::verdict::Verdict;
+use rafture_nemesis::{clean, doctor, hosts};
+use rafture_reports::terminal;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
+use crate::check::{self, CheckArguments};
 use crate::error::Error;
+use crate::lists;
 use crate::node::{self, NodeArguments};
+use crate::report::{self, ReportArguments};
+use crate::run::{self, Plan, RunArguments};
 
+const EXIT_CODES: &str = "\
+Exit codes:
+    0  valid     every checker says so, and the run was able to prove something
+    1  invalid   a violation was found
+    2  unknown   a checker gave up, and nothing else found a violation
+    3  vacuous   the run proves nothing: an operation never succeeded, or a fault did not bite
+    4  harness   the harness failed: a node would not start, a fault could not be applied
+  254            bad arguments or bad input
+  255            a bug in rafture";
+
+/// Breaks consensus systems and judges what their clients saw
 #[derive(Debug, Parser)]
-#[command(name = "rafture", version, about)]
+#[command(name = "rafture", version, about, after_help = EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -16,21 +37,148 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// One Raft node process
+    Run(RunArguments),
+    Check(CheckArguments),
+    Report(ReportArguments),
+    /// List the systems and workloads that can be tested
+    Systems,
+    /// List the planted bugs of the built-in node
+    Defects,
+    Doctor(StoreArguments),
+    Clean(StoreArguments),
     Node(NodeArguments),
+}
+
+/// Where runs are.
+#[derive(Debug, Args)]
+struct StoreArguments {
+    /// Folder of all runs
+    #[arg(long, default_value = "runs")]
+    store: PathBuf,
 }
 
 /// Reads the arguments, does what they say, gives the exit code.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let done: Result<(), Error> = match cli.command {
-        Command::Node(arguments) => node::node(arguments),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
         Err(error) => {
+            // Help and version are no errors.
+            let code = if error.use_stderr() { 254 } else { 0 };
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    match std::panic::catch_unwind(|| obey(cli.command)) {
+        Ok(Ok(verdict)) => ExitCode::from(verdict.exit_code()),
+        Ok(Err(error)) => {
             eprintln!("rafture: {error}");
             ExitCode::from(error.exit_code())
         }
+        // The panic has been printed.
+        Err(_) => ExitCode::from(255),
     }
+}
+
+fn obey(command: Command) -> Result<Verdict, Error> {
+    match command {
+        Command::Run(arguments) => run_one(&arguments),
+        Command::Check(arguments) => check::check(&arguments),
+        Command::Report(arguments) => report::report(&arguments),
+        Command::Systems => {
+            lists::systems();
+            Ok(Verdict::Valid)
+        }
+        Command::Defects => {
+            lists::defects();
+            Ok(Verdict::Valid)
+        }
+        Command::Doctor(arguments) => {
+            examine(&arguments);
+            Ok(Verdict::Valid)
+        }
+        Command::Clean(arguments) => clean_up(&arguments),
+        Command::Node(arguments) => node::node(arguments).map(|()| Verdict::Valid),
+    }
+}
+
+fn run_one(arguments: &RunArguments) -> Result<Verdict, Error> {
+    let plan = Plan::new(arguments)?;
+    let choice: hosts::NetworkChoice = plan.network.parse().map_err(Error::Input)?;
+    // Before there is any thread. Where it is not allowed, opening hosts will find other ways, or say so.
+    let _ = hosts::seek_privilege(choice);
+    let rafture = std::env::current_exe().map_err(Error::harness)?;
+    let finished = run::run(&plan, rafture, stop_on_signals()?)?;
+    if arguments.json {
+        println!(
+            "{}",
+            serde_json::to_string(&finished.results).expect("results are plain data")
+        );
+    } else {
+        let colours = std::io::IsTerminal::is_terminal(&std::io::stdout());
+        println!(
+            "report: {}",
+            finished.folder.path().join("report.html").display()
+        );
+        print!("{}", terminal::summary(&finished.results, colours));
+    }
+    Ok(finished.results.verdict)
+}
+
+/// Says `true` at the first Ctrl-C or SIGTERM. The second ends the process; nodes and namespaces go with it.
+fn stop_on_signals() -> Result<watch::Receiver<bool>, Error> {
+    let (stop, stopped) = watch::channel(false);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::harness)?;
+    let waiting = move || {
+        runtime.block_on(async {
+            let kinds = [SignalKind::interrupt(), SignalKind::terminate()];
+            let [Ok(mut interrupt), Ok(mut terminate)] = kinds.map(signal) else {
+                return;
+            };
+            for count in 1.. {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+                if count > 1 {
+                    std::process::exit(130);
+                }
+                eprintln!(
+                    "\nstopping: healing, checking and reporting what there is (again to give up)"
+                );
+                stop.send_replace(true);
+            }
+        });
+    };
+    std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(waiting)
+        .map_err(Error::harness)?;
+    Ok(stopped)
+}
+
+fn examine(arguments: &StoreArguments) {
+    for finding in doctor::examine(&arguments.store) {
+        let mark = if finding.works { "yes" } else { "no " };
+        println!("{mark} {:<20} {}", finding.name, finding.detail);
+        if !finding.works {
+            println!("    {:<20} without it: {}", "", finding.cost);
+        }
+    }
+}
+
+fn clean_up(arguments: &StoreArguments) -> Result<Verdict, Error> {
+    let cleaned = clean::clean(&arguments.store).map_err(Error::harness)?;
+    if cleaned == clean::Cleaned::default() {
+        println!("nothing was left behind");
+    }
+    for process in cleaned.processes {
+        println!("killed {process}, whose controller had died");
+    }
+    for run in cleaned.ledgers {
+        println!("closed the ledger of {}", run.display());
+    }
+    Ok(Verdict::Valid)
 }

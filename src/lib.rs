@@ -1,6 +1,13 @@
 //! A chaos-testing suite for consensus systems: real node processes under faults, judged by what their clients saw.
+//!
+//! In reading order: [`cli`] is what is typed; [`run`] is one test from plan to verdict; [`check`], [`report`],
+//! [`lists`] and [`node`] are the other commands; [`duration`] and [`error`] are what they share.
 
+pub mod check;
 pub mod cli;
 pub mod duration;
 pub mod error;
+pub mod lists;
 pub mod node;
+pub mod report;
+pub mod run;

@@ -1,6 +1,26 @@
 //! Histories, models, checkers and verdicts: a pure library, history in, verdict out.
+//!
+//! It reads no files and knows no clusters, sockets, clocks or randomness. In reading order:
+//!
+//! - [`history`]: what the clients saw; events, and the operations that they pair up to;
+//! - [`models`]: what a single copy of the object would do;
+//! - [`linearizability`]: whether some order of the operations explains the history;
+//! - [`statistics`]: what was asked and what became of it;
+//! - [`trace`]: what the nodes did inside;
+//! - [`invariants`]: whether that kept to Raft;
+//! - [`verdict`] and [`failure`]: the one word, and the evidence for it.
 
 pub mod failure;
 pub mod history;
+pub mod invariants;
+pub mod linearizability;
+mod lines;
+pub mod models;
+pub mod statistics;
 pub mod trace;
 pub mod verdict;
+
+pub use history::{Event, Operation};
+pub use lines::ParseError;
+pub use models::ModelKind;
+pub use verdict::Verdict;

@@ -1,1 +1,18 @@
-//! Placeholder.
+//! Hosts, node processes, faults, schedules and the fault ledger: whatever is done to a cluster.
+//!
+//! In reading order: [`fault`] is what can be done, as data; [`grudge`] chooses nodes and links; [`schedule`] says
+//! when. [`hosts`] are where nodes live, [`process`] is one of them and [`cluster`] all; [`injector`] carries a
+//! schedule out, and [`ledger`] has every deed before it is done. [`clean`] undoes what a killed controller has left,
+//! [`doctor`] tells what this machine allows, [`clock`] is the time axis of a run.
+
+pub mod clean;
+pub mod clock;
+pub mod cluster;
+pub mod doctor;
+pub mod fault;
+pub mod grudge;
+pub mod hosts;
+pub mod injector;
+pub mod ledger;
+pub mod process;
+pub mod schedule;

@@ -1,1 +1,22 @@
-//! Placeholder.
+//! The run store, measures, plots and pages: what is left of a run, for people and for scripts.
+//!
+//! In reading order: `results` is the record, `fault` the spans on its time axis, `measure` the figures,
+//! `store` the folders, `plot` the pictures, `page` and `terminal` the words, `write` the one call for all of it.
+
+pub mod fault;
+pub mod measure;
+mod page;
+pub mod plot;
+pub mod results;
+pub mod store;
+pub mod terminal;
+mod wording;
+mod write;
+
+pub use fault::{FaultSpan, LeaderChange};
+pub use results::Results;
+pub use store::{RunFolder, Store};
+pub use write::{ReportError, RunView, write_reports, write_results};
+
+#[cfg(test)]
+mod sample;

@@ -1,0 +1,282 @@
+//! The nodes of a cluster on their hosts: which are up, paused or down, and how they get from one to the other.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+
+use crate::hosts::{Hosts, HostsError, Link};
+use crate::process::{self, NodeSpec, Process, Spawner};
+
+/// How long a node has to end when it is asked to.
+const STOP_PATIENCE: Duration = Duration::from_secs(1);
+/// How much of a node's last words is shown.
+const LAST_LINES: usize = 5;
+
+/// What a node is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeState {
+    /// It runs.
+    Up,
+    /// It stands still.
+    Paused,
+    /// It is not there.
+    Down,
+}
+
+/// Why something could not be done to a node.
+#[derive(Debug, Error)]
+#[error("cannot {deed} {node}: {source}")]
+pub struct NodeError {
+    deed: &'static str,
+    node: String,
+    source: io::Error,
+}
+
+/// A cluster. Dropping it kills whatever runs.
+#[derive(Debug)]
+pub struct Cluster {
+    nodes: Vec<Node>,
+    hosts: Hosts,
+    spawner: Spawner,
+    crashes: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Node {
+    spec: NodeSpec,
+    process: Option<Process>,
+    paused: bool,
+}
+
+impl Cluster {
+    /// A cluster of nodes that are all down.
+    ///
+    /// # Errors
+    /// When there can be no more threads.
+    pub fn new(hosts: Hosts, specs: Vec<NodeSpec>) -> io::Result<Cluster> {
+        let nodes = specs
+            .into_iter()
+            .map(|spec| Node {
+                spec,
+                process: None,
+                paused: false,
+            })
+            .collect();
+        Ok(Cluster {
+            nodes,
+            hosts,
+            spawner: Spawner::start()?,
+            crashes: Vec::new(),
+        })
+    }
+
+    /// How many nodes there are.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// A node's name.
+    pub fn name(&self, node: usize) -> &str {
+        &self.nodes[node].spec.name
+    }
+
+    /// What a node is doing, as far as this cluster has brought it about.
+    pub fn state(&self, node: usize) -> NodeState {
+        match &self.nodes[node] {
+            Node { process: None, .. } => NodeState::Down,
+            Node { paused: true, .. } => NodeState::Paused,
+            Node { .. } => NodeState::Up,
+        }
+    }
+
+    /// The nodes in that state.
+    pub fn in_state(&self, state: NodeState) -> Vec<usize> {
+        (0..self.len())
+            .filter(|&node| self.state(node) == state)
+            .collect()
+    }
+
+    /// Starts a node that is down.
+    ///
+    /// # Errors
+    /// When its process cannot be started.
+    pub fn start(&mut self, node: usize) -> Result<(), NodeError> {
+        let namespace = self
+            .hosts
+            .namespace(node)
+            .map(|namespace| namespace.as_fd().try_clone_to_owned());
+        let Node { spec, process, .. } = &mut self.nodes[node];
+        if process.is_some() {
+            return Ok(());
+        }
+        let started = namespace
+            .transpose()
+            .and_then(|namespace| Process::start(spec, namespace, &self.spawner));
+        *process = Some(started.map_err(|source| failed("start", &spec.name, source))?);
+        Ok(())
+    }
+
+    /// Kills a node; it is gone when this returns. One that is down stays so.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn kill(&mut self, node: usize) -> Result<(), NodeError> {
+        let Node {
+            spec,
+            process,
+            paused,
+        } = &mut self.nodes[node];
+        if let Some(process) = process {
+            process
+                .kill()
+                .map_err(|source| failed("kill", &spec.name, source))?;
+        }
+        (*process, *paused) = (None, false);
+        Ok(())
+    }
+
+    /// Makes a node stand still; it does when this returns.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn pause(&mut self, node: usize) -> Result<(), NodeError> {
+        let Node {
+            spec,
+            process,
+            paused,
+        } = &mut self.nodes[node];
+        if let Some(process) = process {
+            process
+                .pause()
+                .map_err(|source| failed("pause", &spec.name, source))?;
+            *paused = true;
+        }
+        Ok(())
+    }
+
+    /// Lets a node go on; one that does not stand still is not bothered.
+    ///
+    /// # Errors
+    /// When it does not go on.
+    pub fn resume(&mut self, node: usize) -> Result<(), NodeError> {
+        let Node {
+            spec,
+            process,
+            paused,
+        } = &mut self.nodes[node];
+        if let Some(process) = process.as_mut().filter(|_| *paused) {
+            process
+                .resume()
+                .map_err(|source| failed("resume", &spec.name, source))?;
+        }
+        *paused = false;
+        Ok(())
+    }
+
+    /// Puts just these links out of service; none of them heals all. Gives how long it took.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn cut(&mut self, links: &BTreeSet<Link>) -> Result<Duration, HostsError> {
+        self.hosts.cut(links)
+    }
+
+    /// The hosts that the nodes live on.
+    pub fn hosts(&self) -> &Hosts {
+        &self.hosts
+    }
+
+    /// Takes note of nodes that have ended by themselves. They stay down.
+    pub fn notice_crashes(&mut self) {
+        for Node {
+            spec,
+            process,
+            paused,
+        } in &mut self.nodes
+        {
+            if let Some(status) = process.as_mut().and_then(Process::ended) {
+                let words = last_words(spec);
+                self.crashes.push(format!(
+                    "{} ended by itself with {}{words}",
+                    spec.name,
+                    process::describe(status)
+                ));
+                (*process, *paused) = (None, false);
+            }
+        }
+    }
+
+    /// Nodes that have ended by themselves, one sentence each.
+    pub fn crashes(&self) -> &[String] {
+        &self.crashes
+    }
+
+    /// Stops all nodes: they are asked to end, and killed if they do not.
+    ///
+    /// # Errors
+    /// When one can be neither stopped nor killed.
+    pub fn stop(&mut self) -> Result<(), NodeError> {
+        self.notice_crashes();
+        for node in 0..self.len() {
+            self.resume(node)?;
+            let Node { spec, process, .. } = &mut self.nodes[node];
+            if let Some(process) = process {
+                process
+                    .terminate()
+                    .map_err(|source| failed("stop", &spec.name, source))?;
+            }
+        }
+        let deadline = Instant::now() + STOP_PATIENCE;
+        for Node { process, .. } in &mut self.nodes {
+            while let Some(running) = process.as_mut().filter(|_| Instant::now() < deadline) {
+                match running.ended() {
+                    Some(_) => *process = None,
+                    None => std::thread::sleep(Duration::from_millis(1)),
+                }
+            }
+        }
+        (0..self.len()).try_for_each(|node| self.kill(node))
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for node in 0..self.len() {
+            // There is nobody left to tell; the parent-death signal is the second line.
+            let _ = self.kill(node);
+        }
+    }
+}
+
+fn failed(deed: &'static str, node: &str, source: io::Error) -> NodeError {
+    NodeError {
+        deed,
+        node: node.to_owned(),
+        source,
+    }
+}
+
+/// The end of what a node has written to its log, for a sentence about its end.
+pub fn last_words(spec: &NodeSpec) -> String {
+    let text = fs::read(spec.folder.join("stderr.log")).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
+    if last.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", last.join(" / "))
+    }
+}

@@ -1,0 +1,436 @@
+//! Faults as data: what can be done to a cluster, in the words that people write.
+//!
+//! `kill`, `kill@leader`, `partition:bridge`, `partition:one-way@minority`. What is left open is drawn from the seed
+//! when the plan is made; who `leader` is, is asked when the fault strikes. Nothing here does anything.
+
+use std::fmt;
+use std::str::FromStr;
+
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// What is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultKind {
+    /// SIGKILL, and a restart on the same data.
+    Kill,
+    /// SIGSTOP, and SIGCONT.
+    Pause,
+    /// Links between nodes carry nothing.
+    Partition,
+}
+
+/// Which links a partition cuts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Shape {
+    /// Each target from everybody else.
+    Isolate,
+    /// A minority, with the target in it, from the majority.
+    Halves,
+    /// Every node sees a majority, and no two see the same.
+    Ring,
+    /// Two halves, and one node that both see.
+    Bridge,
+    /// What the target says is lost, or what it would hear.
+    OneWay,
+}
+
+/// Whom it strikes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Target {
+    /// Any node.
+    One,
+    /// As many as a majority can do without.
+    Minority,
+    /// As many as it takes to stop the cluster.
+    Majority,
+    /// Every node.
+    All,
+    /// The node that leads when the fault strikes; any node if none does.
+    Leader,
+    /// This node, by its number from 1: `n3`.
+    #[serde(untagged)]
+    Node(NodeNumber),
+}
+
+/// A node by its number from 1, written `n3`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct NodeNumber(pub usize);
+
+/// A fault as it was asked for: what is `None` will be drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FaultSpec {
+    /// What is done.
+    pub kind: FaultKind,
+    /// Which links, if it is a partition.
+    pub shape: Option<Shape>,
+    /// Whom it strikes.
+    pub target: Option<Target>,
+}
+
+/// A fault as it stands in a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Fault {
+    /// What is done.
+    pub kind: FaultKind,
+    /// Which links, if it is a partition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shape: Option<Shape>,
+    /// Whom it strikes.
+    pub target: Target,
+}
+
+/// Words that name no fault.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum FaultError {
+    /// No such word.
+    #[error("unknown {what} `{word}` (hint: one of {known})")]
+    Unknown {
+        /// What it should have been.
+        what: &'static str,
+        /// The word.
+        word: String,
+        /// What there is.
+        known: String,
+    },
+    /// Only partitions have shapes.
+    #[error("`{0}` has no shape (hint: only `partition` has, as in `partition:bridge`)")]
+    Shape(FaultKind),
+    /// The cluster is too small, or has no such node.
+    #[error("`{fault}` is not possible with {nodes} nodes (hint: it takes {needed})")]
+    TooFew {
+        /// What was asked for.
+        fault: String,
+        /// How many nodes there are.
+        nodes: usize,
+        /// How many it takes.
+        needed: usize,
+    },
+}
+
+const KINDS: [(FaultKind, &str); 3] = [
+    (FaultKind::Kill, "kill"),
+    (FaultKind::Pause, "pause"),
+    (FaultKind::Partition, "partition"),
+];
+
+const SHAPES: [(Shape, &str); 5] = [
+    (Shape::Isolate, "isolate"),
+    (Shape::Halves, "halves"),
+    (Shape::Ring, "ring"),
+    (Shape::Bridge, "bridge"),
+    (Shape::OneWay, "one-way"),
+];
+
+const TARGETS: [(Target, &str); 5] = [
+    (Target::One, "one"),
+    (Target::Minority, "minority"),
+    (Target::Majority, "majority"),
+    (Target::All, "all"),
+    (Target::Leader, "leader"),
+];
+
+/// Reads a list of faults: `kill,partition:bridge@leader`; `none` is none.
+///
+/// # Errors
+/// At the first word that names nothing, with what there is.
+pub fn parse(text: &str) -> Result<Vec<FaultSpec>, FaultError> {
+    match text.trim() {
+        "" | "none" => Ok(Vec::new()),
+        list => list.split(',').map(|word| word.trim().parse()).collect(),
+    }
+}
+
+impl FaultSpec {
+    /// Draws what was left open. Leaders and minorities are struck often, since that is where most bugs are; majorities and
+    /// everybody less, since a run must also get somewhere.
+    pub fn draw(&self, nodes: usize, random: &mut ChaCha8Rng) -> Fault {
+        let shape = match self.kind {
+            FaultKind::Partition => Some(self.shape.unwrap_or_else(|| draw_shape(nodes, random))),
+            FaultKind::Kill | FaultKind::Pause => None,
+        };
+        let weights: &[(Target, u32)] = match shape {
+            None => &[
+                (Target::Leader, 4),
+                (Target::One, 2),
+                (Target::Minority, 3),
+                (Target::Majority, 2),
+                (Target::All, 2),
+            ],
+            Some(Shape::Isolate | Shape::OneWay) => &[
+                (Target::Leader, 5),
+                (Target::One, 2),
+                (Target::Minority, 2),
+                (Target::All, 1),
+            ],
+            Some(Shape::Halves) => &[(Target::Leader, 3), (Target::One, 1)],
+            Some(Shape::Ring | Shape::Bridge) => &[(Target::All, 1)],
+        };
+        let target = self.target.unwrap_or_else(|| pick(weights, random));
+        Fault {
+            kind: self.kind,
+            shape,
+            target,
+        }
+    }
+
+    /// Whether a cluster of `nodes` is large enough for it.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn check(&self, nodes: usize) -> Result<(), FaultError> {
+        let needed_for_shape = match (self.kind, self.shape) {
+            (FaultKind::Partition, shape) => shape.map_or(2, Shape::nodes_min),
+            (FaultKind::Kill | FaultKind::Pause, _) => 1,
+        };
+        let needed = match self.target {
+            Some(Target::Node(NodeNumber(number))) => number.max(needed_for_shape),
+            _ => needed_for_shape,
+        };
+        match nodes >= needed {
+            true => Ok(()),
+            false => Err(FaultError::TooFew {
+                fault: self.to_string(),
+                nodes,
+                needed,
+            }),
+        }
+    }
+}
+
+impl Shape {
+    /// How many nodes it takes to cut anything.
+    pub fn nodes_min(self) -> usize {
+        match self {
+            Shape::Isolate | Shape::Halves | Shape::OneWay => 2,
+            Shape::Bridge => 3,
+            Shape::Ring => 4,
+        }
+    }
+}
+
+fn draw_shape(nodes: usize, random: &mut ChaCha8Rng) -> Shape {
+    let all = [
+        (Shape::Isolate, 3),
+        (Shape::Halves, 4),
+        (Shape::Ring, 1),
+        (Shape::Bridge, 2),
+        (Shape::OneWay, 2),
+    ];
+    let possible: Vec<(Shape, u32)> = all
+        .into_iter()
+        .filter(|(shape, _)| shape.nodes_min() <= nodes)
+        .collect();
+    pick(&possible, random)
+}
+
+fn pick<T: Copy>(weights: &[(T, u32)], random: &mut ChaCha8Rng) -> T {
+    let total: u32 = weights.iter().map(|(_, weight)| weight).sum();
+    let mut rest = random.random_range(0..total);
+    let found = weights.iter().find(|(_, weight)| {
+        let here = rest < *weight;
+        rest = rest.saturating_sub(*weight);
+        here
+    });
+    found.expect("the weights add up to their total").0
+}
+
+fn known<T: Copy + PartialEq>(
+    what: &'static str,
+    table: &[(T, &str)],
+    word: &str,
+) -> Result<T, FaultError> {
+    let found = table.iter().find(|(_, name)| *name == word);
+    found
+        .map(|(value, _)| *value)
+        .ok_or_else(|| FaultError::Unknown {
+            what,
+            word: word.into(),
+            known: table
+                .iter()
+                .map(|(_, name)| *name)
+                .collect::<Vec<_>>()
+                .join(", "),
+        })
+}
+
+fn name<T: Copy + PartialEq>(table: &[(T, &'static str)], value: T) -> &'static str {
+    table
+        .iter()
+        .find(|(other, _)| *other == value)
+        .expect("every value has a name")
+        .1
+}
+
+impl FromStr for FaultSpec {
+    type Err = FaultError;
+
+    fn from_str(text: &str) -> Result<FaultSpec, FaultError> {
+        let (rest, target) = match text.split_once('@') {
+            Some((rest, target)) => (rest, Some(target)),
+            None => (text, None),
+        };
+        let (kind, shape) = match rest.split_once(':') {
+            Some((kind, shape)) => (kind, Some(shape)),
+            None => (rest, None),
+        };
+        let kind = known("fault", &KINDS, kind)?;
+        let shape = shape
+            .map(|shape| known("shape", &SHAPES, shape))
+            .transpose()?;
+        if shape.is_some() && kind != FaultKind::Partition {
+            return Err(FaultError::Shape(kind));
+        }
+        let target = target.map(str::parse).transpose()?;
+        Ok(FaultSpec {
+            kind,
+            shape,
+            target,
+        })
+    }
+}
+
+impl FromStr for Target {
+    type Err = FaultError;
+    fn from_str(text: &str) -> Result<Target, FaultError> {
+        match NodeNumber::try_from(text.to_owned()) {
+            Ok(number) => Ok(Target::Node(number)),
+            Err(_) => known("target", &TARGETS, text),
+        }
+    }
+}
+
+impl TryFrom<String> for NodeNumber {
+    type Error = String;
+    fn try_from(text: String) -> Result<NodeNumber, String> {
+        let number = text
+            .strip_prefix('n')
+            .and_then(|number| number.parse().ok());
+        let number = number.filter(|&number| number > 0);
+        number
+            .map(NodeNumber)
+            .ok_or_else(|| format!("`{text}` is no node"))
+    }
+}
+
+impl From<NodeNumber> for String {
+    fn from(NodeNumber(number): NodeNumber) -> String {
+        format!("n{number}")
+    }
+}
+
+impl fmt::Display for FaultKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(name(&KINDS, *self))
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(name(&SHAPES, *self))
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::Node(number) => f.pad(&String::from(*number)),
+            other => f.pad(name(&TARGETS, *other)),
+        }
+    }
+}
+
+impl fmt::Display for FaultSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.kind)?;
+        if let Some(shape) = self.shape {
+            write!(f, ":{shape}")?;
+        }
+        match self.target {
+            Some(target) => write!(f, "@{target}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Fault {
+            kind,
+            shape,
+            target,
+        } = *self;
+        FaultSpec {
+            kind,
+            shape,
+            target: Some(target),
+        }
+        .fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::*;
+
+    #[test]
+    fn words_are_read_as_they_are_written() {
+        let text = "kill,pause@minority,partition:bridge,partition:one-way@leader,kill@n3";
+        let specs = parse(text).expect("faults");
+        let words: Vec<String> = specs.iter().map(FaultSpec::to_string).collect();
+        assert_eq!(words.join(","), text);
+        assert_eq!(parse("none"), Ok(vec![]));
+    }
+
+    #[test]
+    fn unknown_words_are_answered_with_those_there_are() {
+        let complaint = |text: &str| parse(text).expect_err(text).to_string();
+        assert_eq!(
+            complaint("kill,meteor"),
+            "unknown fault `meteor` (hint: one of kill, pause, partition)"
+        );
+        assert_eq!(
+            complaint("partition:star"),
+            "unknown shape `star` (hint: one of isolate, halves, ring, bridge, one-way)"
+        );
+        assert_eq!(
+            complaint("kill@everyone"),
+            "unknown target `everyone` (hint: one of one, minority, majority, all, leader)"
+        );
+        assert_eq!(
+            complaint("kill:bridge"),
+            "`kill` has no shape (hint: only `partition` has, as in `partition:bridge`)"
+        );
+    }
+
+    #[test]
+    fn what_a_cluster_is_too_small_for_is_never_drawn_and_refused_when_asked_for() {
+        let seed = 3;
+        println!("seed {seed}");
+        let random = &mut ChaCha8Rng::seed_from_u64(seed);
+        let spec = FaultSpec {
+            kind: FaultKind::Partition,
+            shape: None,
+            target: None,
+        };
+        for _ in 0..300 {
+            let drawn = spec.draw(3, random);
+            assert_ne!(drawn.shape, Some(Shape::Ring));
+        }
+        for (text, nodes) in [("partition:ring", 3), ("partition", 1), ("kill@n4", 3)] {
+            let spec: FaultSpec = text.parse().expect("a fault");
+            assert!(
+                spec.check(nodes).is_err() && spec.check(5).is_ok(),
+                "{text}"
+            );
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Who may not talk to whom, and who is struck: pure choices over node numbers from 0.
+
+use std::collections::BTreeSet;
+
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+use crate::fault::{NodeNumber, Shape, Target};
+use crate::hosts::Link;
+
+/// The nodes that `target` means, among `available` ones of a cluster of `count`; fewer than it should be if there are not
+/// enough.
+pub fn choose(
+    target: Target,
+    count: usize,
+    available: &[usize],
+    leader: Option<usize>,
+    random: &mut ChaCha8Rng,
+) -> Vec<usize> {
+    let wanted = match target {
+        Target::One | Target::Leader | Target::Node(_) => 1,
+        Target::Minority => ((count - 1) / 2).max(1),
+        Target::Majority => count / 2 + 1,
+        Target::All => count,
+    };
+    let named = match target {
+        Target::Leader => leader,
+        Target::Node(NodeNumber(number)) => {
+            return available
+                .iter()
+                .copied()
+                .filter(|node| node + 1 == number)
+                .collect();
+        }
+        Target::One | Target::Minority | Target::Majority | Target::All => None,
+    };
+    let mut chosen = shuffled(available, random);
+    // The leader first, if it is meant and can be had.
+    chosen.sort_by_key(|&node| Some(node) != named);
+    chosen.truncate(wanted);
+    chosen.sort_unstable();
+    chosen
+}
+
+/// The links that a partition of `count` nodes cuts, with `chosen` as its target.
+pub fn grudge(
+    shape: Shape,
+    count: usize,
+    chosen: &[usize],
+    random: &mut ChaCha8Rng,
+) -> BTreeSet<Link> {
+    let everybody: Vec<usize> = (0..count).collect();
+    let cut =
+        |is_cut: &dyn Fn(Link) -> bool| Link::all(count).filter(|link| is_cut(*link)).collect();
+    match shape {
+        Shape::Isolate => cut(&|link| chosen.contains(&link.from) || chosen.contains(&link.to)),
+        Shape::OneWay => {
+            let outgoing = random.random_bool(0.5);
+            cut(&|link| chosen.contains(if outgoing { &link.from } else { &link.to }))
+        }
+        Shape::Halves => {
+            let mut order = shuffled(&everybody, random);
+            order.sort_by_key(|node| !chosen.contains(node));
+            let minority = &order[..(count / 2).max(1)];
+            cut(&|link| minority.contains(&link.from) != minority.contains(&link.to))
+        }
+        Shape::Bridge => {
+            let order = shuffled(&everybody, random);
+            let (bridge, rest) = (order[0], &order[1..]);
+            let half = &rest[..rest.len() / 2];
+            cut(&|link| {
+                let touches_bridge = link.from == bridge || link.to == bridge;
+                !touches_bridge && half.contains(&link.from) != half.contains(&link.to)
+            })
+        }
+        Shape::Ring => {
+            let order = shuffled(&everybody, random);
+            let place = |node: usize| {
+                order
+                    .iter()
+                    .position(|&other| other == node)
+                    .expect("everybody has a place")
+            };
+            // With so many neighbours on either side, a node sees a majority.
+            let reach = (count / 2).div_ceil(2);
+            cut(&|link| {
+                let distance = place(link.from).abs_diff(place(link.to));
+                distance.min(count - distance) > reach
+            })
+        }
+    }
+}
+
+fn shuffled(nodes: &[usize], random: &mut ChaCha8Rng) -> Vec<usize> {
+    let mut nodes = nodes.to_vec();
+    for end in (1..nodes.len()).rev() {
+        nodes.swap(end, random.random_range(0..=end));
+    }
+    nodes
+}
+
+/// What a partition looks like, in words: `n1 n2 | n3 n4 n5`, or for each node whom it can reach.
+pub fn describe(count: usize, links: &BTreeSet<Link>) -> String {
+    let reaches = |from: usize, to: usize| from == to || !links.contains(&Link { from, to });
+    let names = |nodes: &[usize]| {
+        nodes
+            .iter()
+            .map(|node| format!("n{}", node + 1))
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let sees = |from: usize| {
+        (0..count)
+            .filter(|&to| reaches(from, to))
+            .collect::<Vec<_>>()
+    };
+    let groups: BTreeSet<Vec<usize>> = (0..count).map(sees).collect();
+    let is_split = groups.iter().map(Vec::len).sum::<usize>() == count;
+    if is_split {
+        return groups
+            .iter()
+            .map(|group| names(group))
+            .collect::<Vec<_>>()
+            .join(" | ");
+    }
+    let lines = (0..count).map(|node| {
+        let others: Vec<usize> = sees(node)
+            .into_iter()
+            .filter(|&other| other != node)
+            .collect();
+        let others = if others.is_empty() {
+            "nobody".into()
+        } else {
+            names(&others)
+        };
+        format!("n{} to {others}", node + 1)
+    });
+    lines.collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::*;
+
+    fn random() -> ChaCha8Rng {
+        ChaCha8Rng::seed_from_u64(1)
+    }
+
+    fn seen_by(count: usize, links: &BTreeSet<Link>, node: usize) -> usize {
+        (0..count)
+            .filter(|&other| {
+                !links.contains(&Link {
+                    from: node,
+                    to: other,
+                })
+            })
+            .count()
+    }
+
+    #[test]
+    fn shapes_are_what_they_are_called() {
+        for count in 2..8 {
+            let random = &mut random();
+            let isolated = grudge(Shape::Isolate, count, &[0], random);
+            assert_eq!(isolated.len(), 2 * (count - 1));
+            let one_way = grudge(Shape::OneWay, count, &[0], random);
+            assert_eq!(one_way.len(), count - 1);
+            let halves = grudge(Shape::Halves, count, &[0], random);
+            let minority = seen_by(count, &halves, 0);
+            assert_eq!(
+                minority,
+                (count / 2).max(1),
+                "the target is in the smaller half"
+            );
+            assert_eq!(halves.len(), 2 * minority * (count - minority));
+        }
+    }
+
+    #[test]
+    fn in_a_ring_every_node_sees_a_majority_and_no_two_the_same() {
+        for count in 4..12 {
+            let links = grudge(Shape::Ring, count, &[], &mut random());
+            let mut views = BTreeSet::new();
+            for node in 0..count {
+                assert!(seen_by(count, &links, node) > count / 2, "{count} nodes");
+                assert!(links.iter().all(|link| links.contains(&link.reversed())));
+                let view: Vec<usize> = (0..count)
+                    .filter(|&other| {
+                        !links.contains(&Link {
+                            from: node,
+                            to: other,
+                        })
+                    })
+                    .collect();
+                views.insert(view);
+            }
+            assert!(views.len() == count && !links.is_empty(), "{count} nodes");
+        }
+    }
+
+    #[test]
+    fn over_a_bridge_one_node_sees_all() {
+        for count in 3..8 {
+            let links = grudge(Shape::Bridge, count, &[], &mut random());
+            let all_seeing = (0..count)
+                .filter(|&node| seen_by(count, &links, node) == count)
+                .count();
+            assert_eq!(all_seeing, 1, "{count} nodes");
+        }
+    }
+
+    #[test]
+    fn targets_are_as_many_as_they_say() {
+        let everybody: Vec<usize> = (0..5).collect();
+        let choose =
+            |target, available: &[usize]| choose(target, 5, available, Some(3), &mut random());
+        assert_eq!(choose(Target::Leader, &everybody), [3]);
+        assert_eq!(
+            choose(Target::Leader, &[1]),
+            [1],
+            "somebody, if the leader cannot be had"
+        );
+        assert_eq!(choose(Target::Node(NodeNumber(2)), &everybody), [1]);
+        assert!(choose(Target::Node(NodeNumber(2)), &[0]).is_empty());
+        let sizes = [Target::One, Target::Minority, Target::Majority, Target::All]
+            .map(|target| choose(target, &everybody).len());
+        assert_eq!(sizes, [1, 2, 3, 5]);
+    }
+
+    #[test]
+    fn partitions_are_told_in_words() {
+        let random = &mut random();
+        assert_eq!(
+            describe(3, &grudge(Shape::Isolate, 3, &[0], random)),
+            "n1 | n2 n3"
+        );
+        assert_eq!(
+            describe(3, &BTreeSet::from([Link { from: 0, to: 1 }])),
+            "n1 to n3; n2 to n1 n3; n3 to n1 n2"
+        );
+    }
+}

@@ -1,0 +1,136 @@
+//! Hosts as network namespaces: a switch, and one namespace for each node, joined by pairs of cards.
+//!
+//! ```text
+//!   switch (this thread)        bridge 10.77.0.254    clients live here
+//!      │n1       │n2       │n3
+//!      │         │         │
+//!   eth0      eth0      eth0                           one namespace each, 10.77.0.1, .2, .3
+//! ```
+//!
+//! No namespace has a name: each is held by a file descriptor and by the processes in it, and is gone with them.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::thread;
+
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, SockaddrIn, bind, socket};
+
+use super::link::{self, address};
+use super::netlink::Socket;
+use super::probe::{PROBE_PORT, Probes};
+use super::{Addresses, CLIENT_PORT, Link, PEER_PORT, filter};
+
+/// Number of the switch in the network; nodes have 1, 2, …
+const SWITCH: u8 = 254;
+
+/// The network, up.
+#[derive(Debug)]
+pub(super) struct Namespaces {
+    filter: Socket,
+    hosts: Vec<OwnedFd>,
+    addresses: Vec<Addresses>,
+    probes: Probes,
+}
+
+/// A fresh namespace with what must be opened from inside it.
+struct Fresh {
+    namespace: OwnedFd,
+    links: Socket,
+    probe: OwnedFd,
+}
+
+impl Namespaces {
+    /// Moves this thread into a new namespace, the switch, and builds the network around it. Threads that are started
+    /// from here on live there too.
+    pub(super) fn open(count: usize) -> io::Result<Namespaces> {
+        unshare(CloneFlags::CLONE_NEWNET)?;
+        prefer_cubic();
+        let mut switch = Socket::open(SockProtocol::NetlinkRoute)?;
+        link::add_bridge(&mut switch, SWITCH)?;
+        let everybody: Vec<u8> = (1..=count as u8).chain([SWITCH]).collect();
+        let (mut hosts, mut sockets) = (Vec::new(), Vec::new());
+        for number in 1..=count as u8 {
+            let Fresh {
+                namespace,
+                mut links,
+                probe,
+            } = fresh_namespace()?;
+            link::add_pair(&mut switch, number, namespace.as_fd())?;
+            link::configure(&mut links, number, &everybody)?;
+            let [a, b, c, d] = address(number).octets();
+            bind(
+                std::os::fd::AsRawFd::as_raw_fd(&probe),
+                &SockaddrIn::new(a, b, c, d, PROBE_PORT),
+            )?;
+            // SAFETY: `into_raw_fd` gives up the descriptor of a UDP socket, so it has one owner again.
+            sockets.push(unsafe { UdpSocket::from_raw_fd(probe.into_raw_fd()) });
+            hosts.push(namespace);
+        }
+        link::configure(&mut switch, SWITCH, &everybody)?;
+        let mut filter = Socket::open(SockProtocol::NetlinkNetFilter)?;
+        filter::install(&mut filter)?;
+        let at = |number: usize, port| SocketAddr::new(IpAddr::V4(address(number as u8 + 1)), port);
+        let peers: Vec<SocketAddr> = (0..count).map(|number| at(number, PEER_PORT)).collect();
+        let addresses = (0..count).map(|number| Addresses {
+            client: at(number, CLIENT_PORT),
+            peer: at(number, PEER_PORT),
+            peers: peers.clone(),
+        });
+        let addresses = addresses.collect();
+        let probes = Probes::new(
+            sockets,
+            (0..count).map(|number| at(number, PROBE_PORT)).collect(),
+        )?;
+        Ok(Namespaces {
+            filter,
+            hosts,
+            addresses,
+            probes,
+        })
+    }
+
+    pub(super) fn addresses(&self, node: usize) -> &Addresses {
+        &self.addresses[node]
+    }
+
+    pub(super) fn namespace(&self, node: usize) -> BorrowedFd<'_> {
+        self.hosts[node].as_fd()
+    }
+
+    pub(super) fn cut(&mut self, links: &BTreeSet<Link>) -> io::Result<()> {
+        filter::cut(&mut self.filter, links)
+    }
+
+    pub(super) async fn probe(&self, expected: &BTreeSet<Link>) -> io::Result<BTreeSet<Link>> {
+        self.probes.probe(expected).await
+    }
+}
+
+/// Makes a namespace on a thread of its own, so that this one stays where it is.
+fn fresh_namespace() -> io::Result<Fresh> {
+    let made = thread::spawn(|| -> io::Result<Fresh> {
+        unshare(CloneFlags::CLONE_NEWNET)?;
+        prefer_cubic();
+        Ok(Fresh {
+            namespace: File::open("/proc/thread-self/ns/net")?.into(),
+            links: Socket::open(SockProtocol::NetlinkRoute)?,
+            probe: socket(
+                AddressFamily::Inet,
+                SockType::Datagram,
+                SockFlag::SOCK_CLOEXEC,
+                None,
+            )?,
+        })
+    });
+    made.join().expect("making a namespace does not panic")
+}
+
+/// What most servers run; a machine whose default is another would show other recovery times. Where it cannot be
+/// chosen, the default must do.
+fn prefer_cubic() {
+    let _ = std::fs::write("/proc/sys/net/ipv4/tcp_congestion_control", "cubic");
+}

@@ -1,0 +1,371 @@
+//! Carries a schedule out on a cluster. The only place where faults become deeds.
+//!
+//! Every deed goes the same way: its target is resolved, a line with its undo goes into the ledger, it is done, it is
+//! proven, and at its end it is undone. What is in force is kept in one place, so that whatever ends the run, all of it
+//! can be healed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::time::{Duration, Instant};
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use thiserror::Error;
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use crate::clock::RunClock;
+use crate::cluster::{Cluster, NodeError, NodeState};
+use crate::fault::{Fault, FaultKind};
+use crate::grudge::{choose, describe, grudge};
+use crate::hosts::{HostsError, Link};
+use crate::ledger::{Ledger, LedgerLine, State};
+use crate::schedule::{Episode, Schedule};
+
+/// How often nodes are looked after while no fault is due.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+/// How often a cut is tried before it counts as toothless: the machine may be slow.
+const PROBES_MAX: usize = 3;
+
+/// Why the injector cannot go on.
+#[derive(Debug, Error)]
+pub enum InjectorError {
+    /// A deed must not be done without the ledger.
+    #[error("cannot write the fault ledger: {0} (hint: is the disk full?)")]
+    Ledger(#[from] io::Error),
+    /// A fault cannot be taken back.
+    #[error("cannot heal: {0}")]
+    Heal(String),
+}
+
+/// Carries out one schedule.
+pub struct Injector<'a> {
+    /// What is broken.
+    pub cluster: &'a mut Cluster,
+    /// What every deed is written into.
+    pub ledger: Ledger,
+    /// The time axis.
+    pub clock: RunClock,
+    /// Is told every line of the ledger.
+    pub on_line: Box<dyn FnMut(&LedgerLine) + 'a>,
+    /// Deeds that are in force.
+    pub in_force: BTreeMap<u64, Deed>,
+}
+
+/// A fault in force, with all that it takes to undo it.
+#[derive(Debug, Clone)]
+#[must_use = "a deed that is forgotten is never undone"]
+pub struct Deed {
+    fault: Fault,
+    nodes: Vec<usize>,
+    cut: BTreeSet<Link>,
+}
+
+#[derive(Debug, Error)]
+enum DeedError {
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    #[error(transparent)]
+    Hosts(#[from] HostsError),
+}
+
+impl<'a> Injector<'a> {
+    /// An injector with nothing in force.
+    pub fn new(
+        cluster: &'a mut Cluster,
+        ledger: Ledger,
+        clock: RunClock,
+        on_line: impl FnMut(&LedgerLine) + 'a,
+    ) -> Injector<'a> {
+        Injector {
+            cluster,
+            ledger,
+            clock,
+            on_line: Box::new(on_line),
+            in_force: BTreeMap::new(),
+        }
+    }
+
+    /// Carries out `schedule` until it ends, `until` is over, or `stop` says so; then heals everything. `leader` is asked
+    /// when a fault is to strike the leader.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written, or something cannot be healed.
+    pub async fn run(
+        &mut self,
+        schedule: &Schedule,
+        until: Duration,
+        leader: impl AsyncFn() -> Option<usize>,
+        mut stop: watch::Receiver<bool>,
+    ) -> Result<(), InjectorError> {
+        let strikes = schedule
+            .episodes
+            .iter()
+            .map(|episode| (episode.at_ms, true, episode));
+        let undos = schedule
+            .episodes
+            .iter()
+            .map(|episode| (episode.at_ms + episode.lasts_ms, false, episode));
+        let mut moments: Vec<(u64, bool, &Episode)> = strikes.chain(undos).collect();
+        // What ends at the same moment as something begins, ends first.
+        moments.sort_by_key(|(at_ms, strikes, episode)| (*at_ms, *strikes, episode.id));
+        for (at_ms, strikes, episode) in moments {
+            if !self.wait(Duration::from_millis(at_ms), &mut stop).await {
+                break;
+            }
+            match strikes {
+                true => self.strike(episode, &leader).await?,
+                false => self.undo(episode.id).await?,
+            }
+        }
+        self.wait(until, &mut stop).await;
+        self.heal().await
+    }
+
+    /// Undoes whatever is in force.
+    ///
+    /// # Errors
+    /// When something cannot be undone.
+    pub async fn heal(&mut self) -> Result<(), InjectorError> {
+        for id in self.in_force.keys().copied().collect::<Vec<_>>() {
+            self.undo(id).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits for a moment of the run, and looks after the nodes meanwhile; `false` when told to stop.
+    async fn wait(&mut self, moment: Duration, stop: &mut watch::Receiver<bool>) -> bool {
+        loop {
+            self.cluster.notice_crashes();
+            let left = moment.saturating_sub(Duration::from_nanos(self.clock.now()));
+            if *stop.borrow() || left.is_zero() {
+                return !*stop.borrow();
+            }
+            tokio::select! {
+                () = sleep(left.min(LOOK_INTERVAL)) => {}
+                // A sender that is gone says nothing more.
+                Ok(()) = stop.changed() => {}
+            }
+        }
+    }
+
+    async fn strike(
+        &mut self,
+        episode: &Episode,
+        leader: impl AsyncFn() -> Option<usize>,
+    ) -> Result<(), InjectorError> {
+        let leader = leader().await;
+        let decided = Instant::now();
+        let deed = self.resolve(episode, leader);
+        if deed.nodes.is_empty() && deed.cut.is_empty() {
+            let error = Some("no node is left to strike: all are down or paused already".into());
+            return self.note(episode.id, &deed, State::Failed, |line| LedgerLine {
+                error,
+                ..line
+            });
+        }
+        let undo = Some(deed.undo_in_words().to_owned());
+        self.note(episode.id, &deed, State::Planned, |line| LedgerLine {
+            undo,
+            ..line
+        })?;
+        self.in_force.insert(episode.id, deed.clone());
+        if let Err(error) = self.apply(&deed) {
+            let error = Some(error.to_string());
+            return self.note(episode.id, &deed, State::Failed, |line| LedgerLine {
+                error,
+                ..line
+            });
+        }
+        let took_us = Some(decided.elapsed().as_micros() as u64);
+        self.note(episode.id, &deed, State::Applied, |line| LedgerLine {
+            took_us,
+            ..line
+        })?;
+        match self.prove(&deed).await {
+            Ok(evidence) => {
+                let evidence = Some(evidence);
+                self.note(episode.id, &deed, State::Proven, |line| LedgerLine {
+                    evidence,
+                    ..line
+                })
+            }
+            Err(error) => {
+                let error = Some(error);
+                self.note(episode.id, &deed, State::Failed, |line| LedgerLine {
+                    error,
+                    ..line
+                })
+            }
+        }
+    }
+
+    fn resolve(&self, episode: &Episode, leader: Option<usize>) -> Deed {
+        let mut random = ChaCha8Rng::seed_from_u64(episode.seed);
+        let fault = episode.fault;
+        let count = self.cluster.len();
+        let available = match fault.kind {
+            FaultKind::Kill => [NodeState::Up, NodeState::Paused]
+                .map(|state| self.cluster.in_state(state))
+                .concat(),
+            FaultKind::Pause => self.cluster.in_state(NodeState::Up),
+            FaultKind::Partition => (0..count).collect(),
+        };
+        let nodes = choose(fault.target, count, &available, leader, &mut random);
+        match fault.shape {
+            Some(shape) => {
+                let cut = grudge(shape, count, &nodes, &mut random);
+                Deed { fault, nodes, cut }
+            }
+            None => Deed {
+                fault,
+                nodes,
+                cut: BTreeSet::new(),
+            },
+        }
+    }
+
+    fn apply(&mut self, deed: &Deed) -> Result<(), DeedError> {
+        match deed.fault.kind {
+            FaultKind::Kill => deed
+                .nodes
+                .iter()
+                .try_for_each(|&node| self.cluster.kill(node))?,
+            FaultKind::Pause => deed
+                .nodes
+                .iter()
+                .try_for_each(|&node| self.cluster.pause(node))?,
+            FaultKind::Partition => drop(self.cluster.cut(&deed.cut)?),
+        }
+        Ok(())
+    }
+
+    /// Sees whether a deed bites, in words either way.
+    async fn prove(&mut self, deed: &Deed) -> Result<String, String> {
+        match deed.fault.kind {
+            // Both wait for the fact: the process was reaped, or all of its threads stand still.
+            FaultKind::Kill => Ok("the processes were reaped".into()),
+            FaultKind::Pause => Ok("every thread stands still".into()),
+            FaultKind::Partition => self.prove_cut(&deed.cut).await,
+        }
+    }
+
+    /// Tries every link: those that are cut must carry nothing, and all others must carry.
+    async fn prove_cut(&self, cut: &BTreeSet<Link>) -> Result<String, String> {
+        let whole: BTreeSet<Link> = Link::all(self.cluster.len())
+            .filter(|link| !cut.contains(link))
+            .collect();
+        let mut complaint = String::new();
+        for _ in 0..PROBES_MAX {
+            let carried = self
+                .cluster
+                .hosts()
+                .probe(&whole)
+                .await
+                .map_err(|error| error.to_string())?;
+            let leaks = carried.intersection(cut).count();
+            let silent = whole.difference(&carried).count();
+            if leaks == 0 && silent == 0 {
+                return Ok(format!(
+                    "{} cut links carry nothing, {} others carry",
+                    cut.len(),
+                    whole.len()
+                ));
+            }
+            complaint = format!(
+                "{leaks} of {} cut links carry, {silent} of {} others do not",
+                cut.len(),
+                whole.len()
+            );
+        }
+        Err(complaint)
+    }
+
+    async fn undo(&mut self, id: u64) -> Result<(), InjectorError> {
+        let Some(deed) = self.in_force.get(&id).cloned() else {
+            return Ok(());
+        };
+        let undone = match deed.fault.kind {
+            FaultKind::Kill => self.restart(&deed),
+            FaultKind::Pause => deed
+                .nodes
+                .iter()
+                .try_for_each(|&node| self.cluster.resume(node))
+                .map_err(DeedError::from),
+            FaultKind::Partition => self
+                .cluster
+                .cut(&BTreeSet::new())
+                .map(drop)
+                .map_err(DeedError::from),
+        };
+        if let Err(error) = undone {
+            let text = error.to_string();
+            let error = Some(text.clone());
+            self.note(id, &deed, State::Failed, |line| LedgerLine {
+                error,
+                ..line
+            })?;
+            return Err(InjectorError::Heal(text));
+        }
+        self.in_force.remove(&id);
+        self.note(id, &deed, State::Undone, |line| line)
+    }
+
+    fn restart(&mut self, deed: &Deed) -> Result<(), DeedError> {
+        Ok(deed
+            .nodes
+            .iter()
+            .try_for_each(|&node| self.cluster.start(node))?)
+    }
+
+    fn note(
+        &mut self,
+        id: u64,
+        deed: &Deed,
+        state: State,
+        add: impl FnOnce(LedgerLine) -> LedgerLine,
+    ) -> Result<(), InjectorError> {
+        let line = add(LedgerLine {
+            time: self.clock.now(),
+            id,
+            state,
+            fault: deed.fault,
+            nodes: deed
+                .nodes
+                .iter()
+                .map(|&node| self.cluster.name(node).to_owned())
+                .collect(),
+            detail: self.detail(deed),
+            undo: None,
+            took_us: None,
+            evidence: None,
+            error: None,
+        });
+        self.ledger.write(&line)?;
+        (self.on_line)(&line);
+        Ok(())
+    }
+
+    fn detail(&self, deed: &Deed) -> String {
+        let names: Vec<&str> = deed
+            .nodes
+            .iter()
+            .map(|&node| self.cluster.name(node))
+            .collect();
+        match deed.fault.kind {
+            FaultKind::Kill => format!("kill -9 {}", names.join(" ")),
+            FaultKind::Pause => format!("stop {}", names.join(" ")),
+            FaultKind::Partition => describe(self.cluster.len(), &deed.cut),
+        }
+    }
+}
+
+impl Deed {
+    fn undo_in_words(&self) -> &'static str {
+        match self.fault.kind {
+            FaultKind::Kill => "start the nodes again",
+            FaultKind::Pause => "continue the processes",
+            FaultKind::Partition => "cut no link",
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! Makes up a run and writes its reports: to look at them, and to measure what they cost.
+//!
+//! `cargo run --release -p rafture-reports --example sample_report -- FOLDER valid|invalid|vacuous OPERATIONS SEED`
+//!
+//! Nothing in it is a measurement of a real system; only the shapes are those of one.
+
+use std::error::Error;
+use std::time::{Instant, SystemTime};
+
+use rafture_checker::failure::{Failure, FailureOperation};
+use rafture_checker::history::{Event, EventKind, Process};
+use rafture_checker::verdict::Verdict;
+use rafture_reports::measure::measure;
+use rafture_reports::results::CheckerResult;
+use rafture_reports::store::UtcTime;
+use rafture_reports::{
+    FaultSpan, LeaderChange, Results, RunView, Store, terminal, write_reports, write_results,
+};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::{Map, Value, json};
+
+const S: u64 = 1_000_000_000;
+const MS: u64 = 1_000_000;
+const RUN_S: u64 = 30;
+const CLIENTS: u64 = 10;
+const TIMEOUT_NS: u64 = S;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [folder, verdict, count, seed] = &arguments[..] else {
+        return Err("usage: sample_report FOLDER valid|invalid|vacuous OPERATIONS SEED".into());
+    };
+    let (count, seed) = (count.parse()?, seed.parse()?);
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let (faults, leaders) = faults_and_leaders(&mut random);
+    let history = history(count, &leaders, &mut random);
+    let verdict: Verdict = serde_json::from_value(json!(verdict))?;
+
+    let began = Instant::now();
+    let results = results(verdict, seed, &history, &faults, &leaders);
+    eprintln!("measured {} events in {:?}", history.len(), began.elapsed());
+
+    let run =
+        Store::open(folder)?.create_run(&format!("sample-{verdict}"), seed, SystemTime::now())?;
+    let began = Instant::now();
+    let view = RunView {
+        results: &results,
+        history: &history,
+        faults: &faults,
+        leaders: &leaders,
+    };
+    write_results(&run, &results)?;
+    write_reports(&run, &view)?;
+    eprintln!("wrote {} in {:?}", run.path().display(), began.elapsed());
+    print!("{}", terminal::summary(&results, false));
+    Ok(())
+}
+
+/// A fault each three seconds or so, some of which overlap; those at the leader bring a new one.
+fn faults_and_leaders(random: &mut ChaCha8Rng) -> (Vec<FaultSpan>, Vec<LeaderChange>) {
+    let plan = [
+        ("kill", "kill@leader", "SIGKILL to n1", true),
+        (
+            "partition",
+            "partition:bridge@leader",
+            "n1 n2 | n4 n5, n3 sees both",
+            true,
+        ),
+        ("pause", "pause@one", "SIGSTOP to n4", false),
+        (
+            "partition",
+            "partition:isolate-leader",
+            "n3 | n1 n2 n4 n5",
+            true,
+        ),
+        ("kill", "kill@minority", "SIGKILL to n2 n5", false),
+        ("pause", "pause@leader", "SIGSTOP to n2", true),
+        (
+            "partition",
+            "partition:one-way@one",
+            "n5 hears nobody",
+            false,
+        ),
+        ("kill", "kill@majority", "SIGKILL to n1 n2 n3", true),
+    ];
+    let (mut faults, mut leaders) = (Vec::new(), vec![leader(-40 * MS as i64, 1, 2)]);
+    let mut at_ns = 2 * S;
+    for (id, (kind, label, detail, elects)) in (0..).zip(plan) {
+        let lasts_ns = random.random_range(1_500 * MS..4_000 * MS);
+        faults.push(FaultSpan {
+            id,
+            kind: kind.into(),
+            label: label.into(),
+            nodes: vec![format!("n{}", 1 + id % 5)],
+            detail: detail.into(),
+            planned_ns: at_ns,
+            applied_ns: Some(at_ns + 2 * MS),
+            proven_ns: Some(at_ns + 9 * MS),
+            undone_ns: Some(at_ns + lasts_ns),
+            evidence: Some("every probe across the cut failed".into()),
+            error: None,
+            took_us: Some(900),
+        });
+        if elects {
+            let elected_ns = (at_ns + random.random_range(410 * MS..700 * MS)) as i64;
+            leaders.push(leader(
+                elected_ns,
+                1 + (id + 1) % 5,
+                leaders.len() as u64 + 2,
+            ));
+        }
+        at_ns += random.random_range(2_400 * MS..3_800 * MS);
+    }
+    (faults, leaders)
+}
+
+fn leader(time_ns: i64, node: u64, term: u64) -> LeaderChange {
+    LeaderChange {
+        time_ns,
+        node: format!("n{node}"),
+        term,
+    }
+}
+
+/// Clients in a closed loop that stall before each new leader, and sometimes time out then.
+fn history(count: u64, leaders: &[LeaderChange], random: &mut ChaCha8Rng) -> Vec<Event> {
+    let pace_ns = RUN_S * S * CLIENTS / count;
+    let mut events = Vec::new();
+    for client in 0..CLIENTS {
+        let (mut now_ns, mut process) = (random.random_range(0..pace_ns), client);
+        while now_ns < RUN_S * S {
+            let f = ["read", "write", "cas"][random.random_range(0..3)];
+            let usual_ns = pace_ns as f64 * (0.2 + random.random_range(0.0f64..1.0).powi(6) * 2.0);
+            let stall_ns = stall_ns(now_ns, leaders);
+            let latency_ns = (usual_ns as u64 + stall_ns).min(TIMEOUT_NS);
+            let kind = match f {
+                _ if stall_ns > 0 && random.random_bool(0.3) => EventKind::Info,
+                "cas" if random.random_bool(0.3) => EventKind::Fail,
+                _ => EventKind::Ok,
+            };
+            events.push(event(now_ns, process, EventKind::Invoke, f));
+            events.push(event(now_ns + latency_ns, process, kind, f));
+            if kind == EventKind::Info {
+                process += CLIENTS;
+            }
+            now_ns += latency_ns + random.random_range(0..pace_ns);
+        }
+    }
+    events.sort_by_key(|event| event.time);
+    for (index, event) in (0..).zip(&mut events) {
+        event.index = index;
+    }
+    events
+}
+
+/// How long an operation at `now_ns` waits for the next leader, if it is one of those who must.
+fn stall_ns(now_ns: u64, leaders: &[LeaderChange]) -> u64 {
+    let next = leaders
+        .iter()
+        .filter_map(|leader| u64::try_from(leader.time_ns).ok());
+    let waits = next.map(|elected_ns| elected_ns.saturating_sub(now_ns));
+    waits
+        .filter(|wait_ns| (1..400 * MS).contains(wait_ns))
+        .min()
+        .unwrap_or(0)
+}
+
+fn event(time: u64, process: u64, kind: EventKind, f: &'static str) -> Event {
+    Event {
+        index: 0,
+        time,
+        process: Process::Client(process),
+        kind,
+        f: f.into(),
+        key: None,
+        value: Value::Null,
+        node: None,
+        error: None,
+    }
+}
+
+fn results(
+    verdict: Verdict,
+    seed: u64,
+    history: &[Event],
+    faults: &[FaultSpan],
+    leaders: &[LeaderChange],
+) -> Results {
+    let measures = measure(history, faults, leaders);
+    let vacuous = verdict == Verdict::Vacuous;
+    let reasons =
+        vacuous.then(|| "No `cas` ever succeeded, so the run says nothing about it.".to_owned());
+    Results {
+        verdict,
+        reasons: reasons.into_iter().collect(),
+        name: "cas-register".into(),
+        run: format!("20260724T091502-{seed}"),
+        system: "rafture".into(),
+        workload: "cas-register".into(),
+        nodes: 5,
+        network: "netns: root".into(),
+        seed,
+        command: format!("rafture run --workload cas-register --faults kill,pause,partition --time-limit 30s --seed {seed}"),
+        note: "With real processes the seed repeats the plan (operations, faults, targets), not the interleaving.".into(),
+        started_at: UtcTime::from(SystemTime::now()).to_string(),
+        clock_start_ns: 0,
+        time_limit_s: RUN_S as f64,
+        seconds: RUN_S as f64 + 2.3,
+        throughput: measures.throughput,
+        checkers: [
+            ("linearizability", verdict, linearizability(verdict)),
+            ("invariants", Verdict::Valid, Map::from_iter([("events".to_owned(), json!(48_211))])),
+            ("statistics", if vacuous { verdict } else { Verdict::Valid }, Map::new()),
+        ]
+        .map(|(name, verdict, details)| (name.to_owned(), CheckerResult { verdict, details }))
+        .into(),
+        faults: measures.faults,
+        recovery: measures.recovery,
+        latency: measures.latency,
+        operations: measures.operations,
+    }
+}
+
+fn linearizability(verdict: Verdict) -> Map<String, Value> {
+    let mut details = Map::from_iter([
+        ("engine".to_owned(), json!("wgl")),
+        ("model".to_owned(), json!("cas-register")),
+    ]);
+    if verdict == Verdict::Invalid {
+        details.insert("failure".to_owned(), json!(stale_read()));
+    }
+    details
+}
+
+/// A read that returns what had been overwritten before it began.
+fn stale_read() -> Failure {
+    let operation =
+        |process, label: &str, from_us: u64, until_us: Option<u64>, order: Option<usize>| {
+            FailureOperation {
+                process: Process::Client(process),
+                f: label.split(' ').next().unwrap_or_default().to_owned(),
+                label: label.to_owned(),
+                invoked_ns: 5_850 * MS + from_us * 1_000,
+                completed_ns: until_us.map(|until_us| 5_850 * MS + until_us * 1_000),
+                culprit: order == Some(0),
+                order: order.filter(|order| *order > 0),
+            }
+        };
+    Failure {
+        key: Some(json!("x")),
+        anomaly: "stale read".into(),
+        sentence: "process 4 read x = 3 at 5.876 s, although process 7 had overwritten it with 4 by 5.868 s".into(),
+        operations: vec![
+            operation(3, "write 3", 0, Some(4_100), Some(1)),
+            operation(4, "read → 3", 3_000, Some(7_400), Some(2)),
+            operation(12, "write 5", 5_000, None, None),
+            operation(7, "write 4", 9_000, Some(18_000), Some(3)),
+            operation(3, "cas 3 → 4", 11_000, Some(12_400), None),
+            operation(9, "read → 4", 18_600, Some(21_000), Some(4)),
+            operation(4, "read → 3", 22_000, Some(26_000), Some(0)),
+        ],
+    }
+}

@@ -1,0 +1,84 @@
+//! The part of the page that only an invalid run has: what cannot be explained, drawn and told.
+
+use maud::{Markup, html};
+use rafture_checker::failure::{Failure, FailureOperation};
+use rafture_checker::verdict::Verdict;
+
+use super::report::figure;
+use crate::plot::Plot;
+use crate::results::Results;
+use crate::wording;
+
+/// All violations: of client histories with their operations, of invariants with their sentences.
+pub(super) fn section(results: &Results, drawing: Option<&Plot>) -> Markup {
+    let failures = results.failures();
+    let broken: Vec<(&str, Vec<String>)> = results
+        .checkers
+        .iter()
+        .filter(|(_, checker)| checker.verdict == Verdict::Invalid && checker.failure().is_none())
+        .map(|(name, checker)| (name.as_str(), checker.sentences()))
+        .collect();
+    html! {
+        @if !failures.is_empty() || !broken.is_empty() {
+            section {
+                h2 { "What cannot be explained" }
+                @for (place, (checker, failure)) in failures.iter().enumerate() {
+                    // The first is drawn, and its sentence already stands at the top of the page.
+                    (violation(checker, failure, place == 0, drawing))
+                }
+                @for (checker, sentences) in &broken { (invariants(checker, sentences)) }
+            }
+        }
+    }
+}
+
+fn violation(checker: &str, failure: &Failure, first: bool, drawing: Option<&Plot>) -> Markup {
+    let drawing = drawing.filter(|_| first);
+    html! {
+        h3 { (wording::capitalized(&failure.anomaly)) " " span.note { "found by " (checker) } }
+        @if let Some(key) = &failure.key { p.note { "key " code { (key) } } }
+        @if !first { p.lead { (wording::capitalized(&failure.sentence)) } }
+        @if let Some(plot) = drawing { (figure(plot)) }
+        div.scroll {
+            table {
+                thead { tr { th.number { "process" } th { "operation" } th.number { "invoked" } th.number { "completed" } th.number { "order" } } }
+                tbody { @for operation in &failure.operations { (operation_row(operation)) } }
+            }
+        }
+        p.note {
+            "Order is the place of an operation in the longest order that explains the history up to there. "
+            "An operation without a completion may have taken effect at any time after its invocation."
+        }
+    }
+}
+
+fn operation_row(operation: &FailureOperation) -> Markup {
+    html! {
+        tr.culprit[operation.culprit] {
+            td.number { (operation.process) }
+            td { (operation.label) }
+            td.number { (exact_seconds(operation.invoked_ns)) }
+            td.number { @match operation.completed_ns {
+                Some(completed_ns) => (exact_seconds(completed_ns)),
+                None => "unknown",
+            } }
+            td.number { @match operation.order {
+                Some(order) => (order),
+                None => "–",
+            } }
+        }
+    }
+}
+
+fn invariants(checker: &str, sentences: &[String]) -> Markup {
+    html! {
+        h3 { (wording::capitalized(checker)) }
+        @if sentences.is_empty() { p { "The checker found a violation and gave no words for it; see its details below." } }
+        ul { @for sentence in sentences { li { (sentence) } } }
+    }
+}
+
+/// A violation can turn on microseconds.
+fn exact_seconds(time_ns: u64) -> String {
+    format!("{:.6} s", time_ns as f64 / 1e9)
+}

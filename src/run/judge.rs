@@ -1,0 +1,280 @@
+//! What a finished run amounts to: every checker's word, and the worst of them.
+//!
+//! Two oracles are asked: the history of the clients, outside, and the traces of the nodes, inside. The rest asks whether
+//! the run was able to prove anything.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rafture_checker::history::{self, Event};
+use rafture_checker::linearizability::{self, Limits};
+use rafture_checker::models::ModelKind;
+use rafture_checker::trace::{TraceEvent, parse_trace};
+use rafture_checker::verdict::Verdict;
+use rafture_checker::{invariants, statistics};
+use rafture_reports::fault::{FaultSpan, LeaderChange};
+use rafture_reports::measure::measure;
+use rafture_reports::results::{CheckerResult, FaultCount};
+use serde_json::{Value, json};
+
+/// What the checkers may take, apart from time: half of what machines of today spare.
+const MEMORY_BYTES_MAX: usize = 4 << 30;
+
+/// Everything that is judged.
+pub struct Case<'a> {
+    /// What the clients saw.
+    pub history: &'a [Event],
+    /// What it must be explained by.
+    pub model: ModelKind,
+    /// Kinds of operations that must have succeeded.
+    pub operations: &'a [&'static str],
+    /// What the nodes did, as far as they tell.
+    pub traces: &'a BTreeMap<String, Vec<TraceEvent>>,
+    /// What was done to them.
+    pub faults: &'a [FaultSpan],
+    /// Kinds of faults that were asked for.
+    pub kinds: &'a [String],
+    /// Nodes that ended by themselves, one sentence each.
+    pub crashes: &'a [String],
+    /// When all faults were healed; `None` when the run did not get there.
+    pub healed_ns: Option<u64>,
+    /// Time that each checker may take.
+    pub time_limit: Duration,
+}
+
+/// What the checkers say.
+pub type Checkers = BTreeMap<String, CheckerResult>;
+
+/// Asks every checker.
+pub fn judge(case: &Case<'_>) -> Checkers {
+    // The two oracles share nothing, and machines have two cores.
+    let (linearizable, invariants) = std::thread::scope(|scope| {
+        let inside = scope.spawn(|| raft_invariants(case));
+        (
+            linearizability(case),
+            inside.join().unwrap_or_else(|_| crashed("raft-invariants")),
+        )
+    });
+    let all = [
+        ("linearizability", linearizable),
+        ("raft-invariants", invariants),
+        ("operations", operations(case)),
+        ("faults", faults(case)),
+        ("crashes", crashes(case)),
+        ("recovery", recovery(case)),
+    ];
+    all.into_iter()
+        .map(|(name, result)| (name.to_owned(), result))
+        .collect()
+}
+
+/// Why the worst verdict is what it is, one sentence each.
+pub fn reasons(checkers: &Checkers) -> Vec<String> {
+    let worst = Verdict::worst(checkers.values().map(|checker| checker.verdict));
+    if worst == Verdict::Valid {
+        return Vec::new();
+    }
+    let guilty = checkers.values().filter(|checker| checker.verdict == worst);
+    guilty
+        .flat_map(|checker| {
+            let failure = checker
+                .failure()
+                .map(|failure| format!("{}: {}", failure.anomaly, failure.sentence));
+            failure.into_iter().chain(checker.sentences())
+        })
+        .collect()
+}
+
+fn result(verdict: Verdict, details: Value) -> CheckerResult {
+    let Value::Object(details) = details else {
+        unreachable!("details are an object")
+    };
+    CheckerResult { verdict, details }
+}
+
+fn crashed(name: &str) -> CheckerResult {
+    result(
+        Verdict::Unknown,
+        json!({ "reason": format!("the checker `{name}` crashed: a bug in rafture") }),
+    )
+}
+
+fn linearizability(case: &Case<'_>) -> CheckerResult {
+    let start = Instant::now();
+    let operations = match history::operations(case.history) {
+        Ok(operations) => operations,
+        Err(error) => return result(Verdict::Unknown, json!({ "reason": error.to_string() })),
+    };
+    let out_of_time = || start.elapsed() > case.time_limit;
+    let limits = Limits {
+        out_of_time: &out_of_time,
+        memory_bytes: Some(MEMORY_BYTES_MAX),
+        threads: 2,
+    };
+    let outcome = match linearizability::check(&operations, case.model, &limits) {
+        Ok(outcome) => outcome,
+        Err(error) => return result(Verdict::Unknown, json!({ "reason": error.to_string() })),
+    };
+    let mut details = json!({
+        "model": case.model.to_string(),
+        "engine": outcome.engine,
+        "operations": outcome.operations,
+        "keys": outcome.keys,
+        "seconds": start.elapsed().as_secs_f64(),
+    });
+    if let Some(reason) = outcome.reason {
+        details["reason"] = json!(reason);
+    }
+    if let Some(failure) = outcome.failure {
+        details["failure"] = json!(failure);
+    }
+    result(outcome.verdict, details)
+}
+
+fn raft_invariants(case: &Case<'_>) -> CheckerResult {
+    let events: usize = case.traces.values().map(Vec::len).sum();
+    let outcome = invariants::check(case.traces);
+    result(
+        outcome.verdict,
+        json!({ "events": events, "violations": outcome.violations }),
+    )
+}
+
+/// A run in which some kind of operation never succeeded proves nothing about it.
+fn operations(case: &Case<'_>) -> CheckerResult {
+    let operations = history::operations(case.history).unwrap_or_default();
+    let counts = statistics::counts(&operations);
+    let never = statistics::never_succeeded(&counts, case.operations);
+    match never.is_empty() {
+        true => result(Verdict::Valid, json!({ "counts": counts })),
+        false => {
+            let reason = format!(
+                "no `{}` ever succeeded, so nothing is proven about it",
+                never.join("`, `")
+            );
+            result(
+                Verdict::Vacuous,
+                json!({ "counts": counts, "reason": reason }),
+            )
+        }
+    }
+}
+
+/// A fault that was asked for and never bit proves nothing; one that could not be done is the harness's failure.
+fn faults(case: &Case<'_>) -> CheckerResult {
+    let counts = rafture_reports::measure::fault_counts(case.faults);
+    let proven = |kind: &&String| {
+        counts
+            .get(*kind)
+            .is_some_and(|count: &FaultCount| count.proven > 0)
+    };
+    let toothless: Vec<&String> = case.kinds.iter().filter(|kind| !proven(kind)).collect();
+    let errors: Vec<&String> = case
+        .faults
+        .iter()
+        .filter_map(|fault| fault.error.as_ref())
+        .collect();
+    match toothless[..] {
+        [] => result(Verdict::Valid, json!({})),
+        [kind, ..] => {
+            let applied = counts.get(kind).map_or(0, |count| count.applied);
+            let because = errors
+                .last()
+                .map(|error| format!(": {error}"))
+                .unwrap_or_default();
+            let reason = format!(
+                "of the faults `{kind}`, {applied} were applied and none was proven to bite{because}"
+            );
+            result(Verdict::Vacuous, json!({ "reason": reason }))
+        }
+    }
+}
+
+/// A node that ends by itself is broken, whatever its clients saw.
+fn crashes(case: &Case<'_>) -> CheckerResult {
+    match case.crashes {
+        [] => result(Verdict::Valid, json!({})),
+        crashes => result(Verdict::Invalid, json!({ "violations": crashes })),
+    }
+}
+
+/// Once all faults are healed, the cluster must serve again.
+fn recovery(case: &Case<'_>) -> CheckerResult {
+    let Some(healed) = case.healed_ns else {
+        return result(
+            Verdict::Valid,
+            json!({ "note": "the run was stopped before its faults had ended" }),
+        );
+    };
+    let operations = history::operations(case.history).unwrap_or_default();
+    let served = operations
+        .iter()
+        .filter(|operation| {
+            operation.invoked_ns >= healed && operation.outcome == history::Outcome::Ok
+        })
+        .filter_map(|operation| operation.completed_ns)
+        .min();
+    match served {
+        Some(served) => {
+            let after_ms = (served - healed) as f64 / 1e6;
+            result(Verdict::Valid, json!({ "served_after_ms": after_ms }))
+        }
+        None => {
+            let last = case
+                .history
+                .last()
+                .map_or(0, |event| event.time.saturating_sub(healed));
+            let sentence = format!(
+                "no operation succeeded in the {:.1} s after all faults had been healed",
+                last as f64 / 1e9
+            );
+            result(Verdict::Invalid, json!({ "violations": [sentence] }))
+        }
+    }
+}
+
+/// The traces of all nodes in `folder` that have one, and a line for each that cannot be read.
+pub fn read_traces(
+    folder: &Path,
+    nodes: &[String],
+) -> (BTreeMap<String, Vec<TraceEvent>>, Vec<String>) {
+    let (mut traces, mut complaints) = (BTreeMap::new(), Vec::new());
+    for node in nodes {
+        let Ok(text) = std::fs::read(folder.join("nodes").join(node).join("trace.jsonl")) else {
+            continue;
+        };
+        match parse_trace(&text) {
+            Ok(events) => {
+                traces.insert(node.clone(), events);
+            }
+            Err(error) => complaints.push(format!("the trace of {node} cannot be read: {error}")),
+        }
+    }
+    (traces, complaints)
+}
+
+/// The leaders that the traces tell of, on the time axis of a run that began at `start_ns` of the machine's clock.
+pub fn leader_changes(
+    traces: &BTreeMap<String, Vec<TraceEvent>>,
+    start_ns: u64,
+) -> Vec<LeaderChange> {
+    let changes = invariants::leader_changes(traces).into_iter();
+    let relative = |time: u64| time.cast_signed() - start_ns.cast_signed();
+    changes
+        .map(|change| LeaderChange {
+            time_ns: relative(change.time),
+            node: change.node,
+            term: change.term,
+        })
+        .collect()
+}
+
+/// The figures of a run.
+pub fn figures(
+    history: &[Event],
+    faults: &[FaultSpan],
+    leaders: &[LeaderChange],
+) -> rafture_reports::measure::Measures {
+    measure(history, faults, leaders)
+}
