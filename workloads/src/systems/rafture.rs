@@ -180,15 +180,13 @@ impl RespClient {
         };
         // A connection over which an answer may still come is never used again: it is put back only when the
         // answer is in.
-        let result = match timeout_at(deadline, connection.send_packed_command(command)).await {
+        let reply = match timeout_at(deadline, connection.send_packed_command(command)).await {
             Err(_) => return Attempt::Lost("no answer in time".into()),
-            Ok(Err(error)) if error.code().is_none() => {
-                return Attempt::Lost(error.to_string().into());
-            }
-            Ok(result) => result,
+            Ok(Err(error)) => return Attempt::Lost(error.to_string().into()),
+            Ok(Ok(reply)) => reply,
         };
         self.connections.insert(self.node, connection);
-        match result {
+        match reply.extract_error() {
             Ok(reply) => Attempt::Replied(reply),
             Err(error) => self.refusal(&error),
         }
