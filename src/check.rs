@@ -65,9 +65,7 @@ fn check_file(file: &Path, model: ModelKind, arguments: &CheckArguments) -> Resu
     let start = Instant::now();
     let name = file.display();
     let text = std::fs::read(file).map_err(|error| {
-        Error::Input(format!(
-            "cannot read `{name}`: {error} (hint: give a history file)"
-        ))
+        Error::Input(format!("cannot read `{name}`: {error} (hint: give a history file)"))
     })?;
     let wrong = |error: &dyn std::fmt::Display| Error::Input(format!("{name}:{error}"));
     let parsed = parse_jsonl(&text).map_err(|error| wrong(&error))?;
@@ -81,8 +79,7 @@ fn check_file(file: &Path, model: ModelKind, arguments: &CheckArguments) -> Resu
         memory_bytes: Some(arguments.memory_limit << 20),
         threads: arguments.threads,
     };
-    let outcome =
-        linearizability::check(&operations, model, &limits).map_err(|error| wrong(&error))?;
+    let outcome = linearizability::check(&operations, model, &limits).map_err(|error| wrong(&error))?;
     let seconds = start.elapsed().as_secs_f64();
     if arguments.json {
         let line = json!({
@@ -123,11 +120,7 @@ fn check_file(file: &Path, model: ModelKind, arguments: &CheckArguments) -> Resu
 fn bar(operation: &rafture_checker::failure::FailureOperation) -> String {
     let milliseconds = |nanoseconds: u64| format!("{:.3}", nanoseconds as f64 / 1e6);
     let end = operation.completed_ns.map_or("…".into(), milliseconds);
-    let mark = if operation.culprit {
-        "  <- no order explains this"
-    } else {
-        ""
-    };
+    let mark = if operation.culprit { "  <- no order explains this" } else { "" };
     format!(
         "    process {:<4} {:>12} .. {:>12} ms  {}{mark}",
         operation.process.to_string(),

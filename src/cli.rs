@@ -109,16 +109,10 @@ fn run_one(arguments: &RunArguments) -> Result<Verdict, Error> {
     let rafture = std::env::current_exe().map_err(Error::harness)?;
     let finished = run::run(&plan, rafture, stop_on_signals()?)?;
     if arguments.json {
-        println!(
-            "{}",
-            serde_json::to_string(&finished.results).expect("results are plain data")
-        );
+        println!("{}", serde_json::to_string(&finished.results).expect("results are plain data"));
     } else {
         let colours = std::io::IsTerminal::is_terminal(&std::io::stdout());
-        println!(
-            "report: {}",
-            finished.folder.path().join("report.html").display()
-        );
+        println!("report: {}", finished.folder.path().join("report.html").display());
         print!("{}", terminal::summary(&finished.results, colours));
     }
     Ok(finished.results.verdict)
@@ -127,10 +121,8 @@ fn run_one(arguments: &RunArguments) -> Result<Verdict, Error> {
 /// Says `true` at the first Ctrl-C or SIGTERM. The second ends the process; nodes and namespaces go with it.
 fn stop_on_signals() -> Result<watch::Receiver<bool>, Error> {
     let (stop, stopped) = watch::channel(false);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(Error::harness)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::harness)?;
     let waiting = move || {
         runtime.block_on(async {
             let kinds = [SignalKind::interrupt(), SignalKind::terminate()];
@@ -145,17 +137,12 @@ fn stop_on_signals() -> Result<watch::Receiver<bool>, Error> {
                 if count > 1 {
                     std::process::exit(130);
                 }
-                eprintln!(
-                    "\nstopping: healing, checking and reporting what there is (again to give up)"
-                );
+                eprintln!("\nstopping: healing, checking and reporting what there is (again to give up)");
                 stop.send_replace(true);
             }
         });
     };
-    std::thread::Builder::new()
-        .name("signals".into())
-        .spawn(waiting)
-        .map_err(Error::harness)?;
+    std::thread::Builder::new().name("signals".into()).spawn(waiting).map_err(Error::harness)?;
     Ok(stopped)
 }
 

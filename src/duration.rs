@@ -35,15 +35,10 @@ impl FromStr for Span {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Span, String> {
-        let complaint =
-            || format!("`{text}` is no duration (hint: a number and a unit, as 150ms, 10s, 2m)");
-        let (unit, nanoseconds) = UNITS
-            .iter()
-            .find(|(unit, _)| text.ends_with(unit))
-            .ok_or_else(complaint)?;
-        let number: f64 = text[..text.len() - unit.len()]
-            .parse()
-            .map_err(|_| complaint())?;
+        let complaint = || format!("`{text}` is no duration (hint: a number and a unit, as 150ms, 10s, 2m)");
+        let (unit, nanoseconds) =
+            UNITS.iter().find(|(unit, _)| text.ends_with(unit)).ok_or_else(complaint)?;
+        let number: f64 = text[..text.len() - unit.len()].parse().map_err(|_| complaint())?;
         let nanoseconds = number * *nanoseconds as f64;
         if !(0.0..=1e18).contains(&nanoseconds) {
             return Err(complaint());
@@ -55,10 +50,7 @@ impl FromStr for Span {
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nanoseconds = self.0.as_nanos() as u64;
-        let whole = UNITS[..5]
-            .iter()
-            .rev()
-            .find(|(_, unit)| nanoseconds.is_multiple_of(*unit));
+        let whole = UNITS[..5].iter().rev().find(|(_, unit)| nanoseconds.is_multiple_of(*unit));
         let (name, unit) = whole.expect("a nanosecond divides everything");
         match nanoseconds {
             0 => f.write_str("0s"),
@@ -119,10 +111,7 @@ mod tests {
     #[test]
     fn durations_read_as_they_are_written() {
         for text in ["150ms", "10s", "2m", "1500ms", "7us", "0s", "61s"] {
-            assert_eq!(
-                text.parse::<Span>().map(|span| span.to_string()),
-                Ok(text.to_owned())
-            );
+            assert_eq!(text.parse::<Span>().map(|span| span.to_string()), Ok(text.to_owned()));
         }
         assert_eq!("1.5s".parse(), Ok(Span(Duration::from_millis(1500))));
         assert_eq!("1h".parse(), Ok(Span(Duration::from_secs(3600))));
@@ -134,10 +123,7 @@ mod tests {
             assert!(text.parse::<Span>().is_err(), "{text}");
         }
         assert!("300ms..150ms".parse::<Range>().is_err());
-        let range = Range {
-            low: Duration::from_millis(150),
-            high: Duration::from_millis(300),
-        };
+        let range = Range { low: Duration::from_millis(150), high: Duration::from_millis(300) };
         assert_eq!("150ms..300ms".parse(), Ok(range));
     }
 }

@@ -20,8 +20,5 @@ pub fn defects() {
     for defect in Defect::ALL {
         println!("{:<14} {}", defect.id(), defect.change());
     }
-    println!(
-        "\nfind one: rafture run --defect {} --time-limit 60s",
-        Defect::ALL[0]
-    );
+    println!("\nfind one: rafture run --defect {} --time-limit 60s", Defect::ALL[0]);
 }

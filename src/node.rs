@@ -55,13 +55,7 @@ fn member(text: &str) -> Result<(NodeId, Member), String> {
     let (name, addresses) = text.split_once('=').ok_or_else(complaint)?;
     let (peer, client) = addresses.split_once('/').ok_or_else(complaint)?;
     let address = |text: &str| text.parse().map_err(|_| complaint());
-    Ok((
-        name.parse()?,
-        Member {
-            peer: address(peer)?,
-            client: address(client)?,
-        },
-    ))
+    Ok((name.parse()?, Member { peer: address(peer)?, client: address(client)? }))
 }
 
 /// Runs until it is told to stop.
@@ -69,21 +63,10 @@ fn member(text: &str) -> Result<(NodeId, Member), String> {
 /// # Errors
 /// When the node cannot start, or its disk fails.
 pub fn node(arguments: NodeArguments) -> Result<(), Error> {
-    let NodeArguments {
-        id,
-        client,
-        peer,
-        data,
-        trace,
-        election_timeout,
-        seed,
-        ..
-    } = arguments;
+    let NodeArguments { id, client, peer, data, trace, election_timeout, seed, .. } = arguments;
     let members: BTreeMap<NodeId, Member> = arguments.members.into_iter().collect();
     if !members.contains_key(&id) {
-        return Err(Error::Input(format!(
-            "`{id}` is not among the members (hint: add it to --members)"
-        )));
+        return Err(Error::Input(format!("`{id}` is not among the members (hint: add it to --members)")));
     }
     if arguments.heartbeat.0 >= election_timeout.low {
         return Err(Error::Input(format!(
@@ -92,11 +75,7 @@ pub fn node(arguments: NodeArguments) -> Result<(), Error> {
         )));
     }
     let options = Options {
-        membership: Membership {
-            id,
-            cluster: arguments.cluster,
-            members,
-        },
+        membership: Membership { id, cluster: arguments.cluster, members },
         data,
         client,
         peer,

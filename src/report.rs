@@ -38,29 +38,15 @@ pub fn report(arguments: &ReportArguments) -> Result<Verdict, Error> {
     let file = path.join("history.jsonl");
     let text = std::fs::read(&file)
         .map_err(|error| Error::Input(format!("cannot read `{}`: {error}", file.display())))?;
-    let history = parse_jsonl(&text)
-        .map_err(|error| Error::Input(format!("{}:{error}", file.display())))?
-        .events;
+    let history =
+        parse_jsonl(&text).map_err(|error| Error::Input(format!("{}:{error}", file.display())))?.events;
     let names: Vec<String> = (1..=results.nodes).map(|node| format!("n{node}")).collect();
     let (traces, complaints) = judge::read_traces(path, &names);
-    complaints
-        .iter()
-        .for_each(|complaint| eprintln!("rafture: {complaint}"));
+    complaints.iter().for_each(|complaint| eprintln!("rafture: {complaint}"));
     let leaders = judge::leader_changes(&traces, results.clock_start_ns);
-    let view = RunView {
-        results: &results,
-        history: &history,
-        faults: &faults,
-        leaders: &leaders,
-    };
+    let view = RunView { results: &results, history: &history, faults: &faults, leaders: &leaders };
     write_reports(&folder, &view).map_err(Error::harness)?;
     println!("report: {}", path.join("report.html").display());
-    print!(
-        "{}",
-        terminal::summary(
-            &results,
-            std::io::IsTerminal::is_terminal(&std::io::stdout())
-        )
-    );
+    print!("{}", terminal::summary(&results, std::io::IsTerminal::is_terminal(&std::io::stdout())));
     Ok(results.verdict)
 }

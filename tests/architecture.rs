@@ -35,35 +35,25 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 #[test]
 fn parts_import_only_what_lies_below_them() {
     for (part, allowed) in PARTS {
-        let manifest =
-            fs::read_to_string(root().join(part).join("Cargo.toml")).expect("a manifest");
+        let manifest = fs::read_to_string(root().join(part).join("Cargo.toml")).expect("a manifest");
         let imported: BTreeSet<&str> = manifest
             .lines()
             .filter_map(|line| line.split(['.', ' ', '=']).next()?.strip_prefix("rafture-"))
             .collect();
         let allowed: BTreeSet<&str> = allowed.iter().copied().collect();
-        assert!(
-            imported.is_subset(&allowed),
-            "{part} imports {imported:?}, and may import {allowed:?}"
-        );
+        assert!(imported.is_subset(&allowed), "{part} imports {imported:?}, and may import {allowed:?}");
     }
 }
 
 #[test]
 fn every_part_is_listed_here_and_in_the_architecture() {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("a manifest");
-    let members = manifest
-        .lines()
-        .find(|line| line.starts_with("members"))
-        .expect("members");
+    let members = manifest.lines().find(|line| line.starts_with("members")).expect("members");
     let architecture = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("a page");
     let members: BTreeSet<&str> = members.split('"').skip(1).step_by(2).collect();
     assert_eq!(members, PARTS.iter().map(|(part, _)| *part).collect());
     for part in members {
-        assert!(
-            architecture.contains(&format!("`{part}/`")),
-            "ARCHITECTURE.md does not speak of `{part}/`"
-        );
+        assert!(architecture.contains(&format!("`{part}/`")), "ARCHITECTURE.md does not speak of `{part}/`");
     }
 }
 
@@ -85,9 +75,7 @@ fn what_must_be_pure_is_pure() {
         for path in sources(&root().join(folder)) {
             let text = fs::read_to_string(&path).expect("a file");
             let code = text.split("#[cfg(test)]").next().expect("a beginning");
-            let lines = code
-                .lines()
-                .filter(|line| !line.trim_start().starts_with("//"));
+            let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
             for line in lines {
                 let found = forbidden.iter().find(|word| line.contains(**word));
                 assert_eq!(found, None, "{}: {line}", path.display());
@@ -98,17 +86,10 @@ fn what_must_be_pure_is_pure() {
 
 #[test]
 fn every_file_opens_with_what_it_is() {
-    for folder in ["src", "tests"]
-        .into_iter()
-        .chain(PARTS.map(|(part, _)| part))
-    {
+    for folder in ["src", "tests"].into_iter().chain(PARTS.map(|(part, _)| part)) {
         for path in sources(&root().join(folder)) {
             let text = fs::read_to_string(&path).expect("a file");
-            assert!(
-                text.starts_with("//! "),
-                "{} does not say what it is",
-                path.display()
-            );
+            assert!(text.starts_with("//! "), "{} does not say what it is", path.display());
         }
     }
 }

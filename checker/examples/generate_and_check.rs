@@ -11,65 +11,37 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 fn main() {
-    let numbers: Vec<u64> = std::env::args()
-        .skip(1)
-        .map(|word| word.parse().expect("a number"))
-        .collect();
+    let numbers: Vec<u64> = std::env::args().skip(1).map(|word| word.parse().expect("a number")).collect();
     let [operations, keys, clients, seed] = numbers[..] else {
         panic!("arguments: operations, keys, clients, seed");
     };
     let text = generated(operations, keys, clients, seed);
-    println!(
-        "text of {} MB; peak so far {}",
-        text.len() / 1_000_000,
-        peak()
-    );
+    println!("text of {} MB; peak so far {}", text.len() / 1_000_000, peak());
     let start = Instant::now();
     let parsed = parse_jsonl(text.as_bytes()).expect("a history");
-    println!(
-        "parsed {} events in {:.2} s",
-        parsed.events.len(),
-        start.elapsed().as_secs_f64()
-    );
+    println!("parsed {} events in {:.2} s", parsed.events.len(), start.elapsed().as_secs_f64());
     drop(text);
     let start = Instant::now();
     let operations = parsed.operations().expect("operations");
-    println!(
-        "paired {} operations in {:.2} s",
-        operations.len(),
-        start.elapsed().as_secs_f64()
-    );
+    println!("paired {} operations in {:.2} s", operations.len(), start.elapsed().as_secs_f64());
     drop(parsed);
     let start = Instant::now();
     let outcome = check(&operations, ModelKind::Register, &Limits::NONE).expect("the shape");
-    println!(
-        "{} in {:.2} s; peak {}",
-        outcome.verdict,
-        start.elapsed().as_secs_f64(),
-        peak()
-    );
+    println!("{} in {:.2} s; peak {}", outcome.verdict, start.elapsed().as_secs_f64(), peak());
 }
 
 fn generated(operations: u64, keys: u64, clients: u64, seed: u64) -> String {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let mut idle: Vec<(u64, u64)> = (0..clients)
-        .map(|id| (random.random_range(1..1000), id))
-        .collect();
+    let mut idle: Vec<(u64, u64)> = (0..clients).map(|id| (random.random_range(1..1000), id)).collect();
     let mut moments = Vec::new();
     let mut deeds = Vec::new();
     for number in 0..operations {
-        let client = (0..idle.len())
-            .min_by_key(|&at| idle[at])
-            .expect("a client");
+        let client = (0..idle.len()).min_by_key(|&at| idle[at]).expect("a client");
         let (invoked, process) = idle[client];
         let latency = 2 + random.random_range(0..1000);
         let effect = invoked + 1 + random.random_range(0..latency - 1);
         let (key, is_read) = (random.random_range(0..keys), random.random_bool(0.5));
-        moments.extend([
-            (invoked, 0, number),
-            (effect, 1, number),
-            (invoked + latency, 2, number),
-        ]);
+        moments.extend([(invoked, 0, number), (effect, 1, number), (invoked + latency, 2, number)]);
         deeds.push((process, key, is_read, number + 1));
         idle[client].0 += latency + 1 + random.random_range(0..100);
     }
@@ -85,15 +57,9 @@ fn generated(operations: u64, keys: u64, clients: u64, seed: u64) -> String {
             }
             continue;
         }
-        let (kind, f) = (
-            ["invoke", "", "ok"][kind],
-            if *is_read { "read" } else { "write" },
-        );
-        let known = if *is_read && (kind == "invoke" || *value == 0) {
-            "null".to_owned()
-        } else {
-            value.to_string()
-        };
+        let (kind, f) = (["invoke", "", "ok"][kind], if *is_read { "read" } else { "write" });
+        let known =
+            if *is_read && (kind == "invoke" || *value == 0) { "null".to_owned() } else { value.to_string() };
         writeln!(
             text,
             r#"{{"index":{index},"time":{time},"process":{process},"type":"{kind}","f":"{f}","key":"k{key}","value":{known}}}"#

@@ -55,9 +55,5 @@ fn located(line: usize, error: &serde_json::Error) -> ParseError {
     let text = error.to_string();
     let message = text.split(" at line ").next().unwrap_or(&text).to_owned();
     let column = error.column().max(1);
-    ParseError {
-        line,
-        column,
-        message,
-    }
+    ParseError { line, column, message }
 }

@@ -40,10 +40,7 @@ pub fn counts(operations: &[Operation]) -> BTreeMap<String, Counts> {
 }
 
 /// Those of `expected` that never succeeded, asked for or not: a run with any of them proves nothing about it.
-pub fn never_succeeded<'a>(
-    counts: &BTreeMap<String, Counts>,
-    expected: &[&'a str],
-) -> Vec<&'a str> {
+pub fn never_succeeded<'a>(counts: &BTreeMap<String, Counts>, expected: &[&'a str]) -> Vec<&'a str> {
     let succeeded = |f: &str| counts.get(f).is_some_and(|of_kind| of_kind.ok > 0);
     expected.iter().copied().filter(|f| !succeeded(f)).collect()
 }
@@ -62,9 +59,8 @@ mod tests {
 {"index":3,"time":3,"process":0,"type":"fail","f":"cas","value":[1,2]}
 {"index":4,"time":4,"process":0,"type":"invoke","f":"cas","value":[1,2]}
 "#;
-        let operations = parse_jsonl(text.as_bytes())
-            .and_then(|parsed| parsed.operations())
-            .expect("a history");
+        let operations =
+            parse_jsonl(text.as_bytes()).and_then(|parsed| parsed.operations()).expect("a history");
         let counts = counts(&operations);
         let (read, cas) = (counts["read"], counts["cas"]);
         assert_eq!((read.invoked, read.ok, read.fail, read.info), (1, 1, 0, 0));

@@ -35,10 +35,7 @@ fn traces(n1: &str, n2: &str) -> Traces {
 /// Each violation with the number of its invariant.
 fn broken(n1: &str, n2: &str) -> Vec<String> {
     let outcome = check(&traces(n1, n2));
-    assert_eq!(
-        outcome.verdict == Verdict::Valid,
-        outcome.violations.is_empty()
-    );
+    assert_eq!(outcome.verdict == Verdict::Valid, outcome.violations.is_empty());
     let line = |violation: &rafture_checker::invariants::Violation| {
         format!("{}: {}", violation.invariant.number(), violation.sentence)
     };
@@ -56,10 +53,8 @@ fn a_correct_trace_is_valid_and_nothing_is_unknown() {
     assert_eq!(broken(N1, N2), [""; 0]);
     assert_eq!(check(&Traces::new()).verdict, Verdict::Unknown);
     let changes = leader_changes(&traces(N1, N2));
-    let short: Vec<_> = changes
-        .iter()
-        .map(|change| (change.time, change.node.as_str(), change.term))
-        .collect();
+    let short: Vec<_> =
+        changes.iter().map(|change| (change.time, change.node.as_str(), change.term)).collect();
     assert_eq!(short, [(3, "n1", 1), (11, "n2", 2)]);
 }
 
@@ -71,11 +66,7 @@ fn two_leaders_of_a_term() {
         r#""time":5,"role":"leader","term":1,"leader":"n2","event":"role"}
 {"event":"append","time":5,"first""#,
     );
-    let n2 = with(
-        &n2,
-        r#"{"event":"append","time":5,"role""#,
-        r#"{"time":5,"role""#,
-    );
+    let n2 = with(&n2, r#"{"event":"append","time":5,"role""#, r#"{"time":5,"role""#);
     assert_eq!(broken(N1, &n2), ["1: `n2` and `n1` both led term 1"]);
 }
 
@@ -105,24 +96,14 @@ fn votes_terms_and_logs_that_go_back() {
         assert_eq!(restarted(to), [expected]);
     }
     let twice = with(N2, r#""term":2,"vote":"n2"}"#, r#""term":1,"vote":"n2"}"#);
-    assert_eq!(
-        broken(N1, &twice),
-        ["2: `n2` voted for `n1` and `n2` in term 1"]
-    );
+    assert_eq!(broken(N1, &twice), ["2: `n2` voted for `n1` and `n2` in term 1"]);
 }
 
 #[test]
 fn equal_entries_with_unequal_histories() {
-    let n2 = with(
-        N2,
-        r#""first":1,"entries":[[1,11],[1,12]]"#,
-        r#""first":1,"entries":[[1,11],[1,99]]"#,
-    );
+    let n2 = with(N2, r#""first":1,"entries":[[1,11],[1,12]]"#, r#""first":1,"entries":[[1,11],[1,99]]"#);
     let found = broken(N1, &n2);
-    assert_eq!(
-        found[0],
-        "3: entry 2 of term 1 has chain 00000063 on `n2`, but 0000000c on `n1`"
-    );
+    assert_eq!(found[0], "3: entry 2 of term 1 has chain 00000063 on `n2`, but 0000000c on `n1`");
 }
 
 #[test]
@@ -140,9 +121,7 @@ fn a_leader_that_lacks_what_was_committed() {
         ]
     );
     // Longer than what was committed, but with another entry there.
-    let n2 = n2
-        .replace("[[1,11]]", "[[1,11],[0,77]]")
-        .replace(r#""first":2"#, r#""first":3"#);
+    let n2 = n2.replace("[[1,11]]", "[[1,11],[0,77]]").replace(r#""first":2"#, r#""first":3"#);
     assert_eq!(
         broken(&n1, &n2),
         [
@@ -159,19 +138,12 @@ fn unequal_entries_or_states_at_one_index() {
         ["5: at index 3 `n2` applied the same entry as `n1`, but came to another state"]
     );
     let n2 = with(N2, "[1,12,101]", "[0,12,101]");
-    assert_eq!(
-        broken(N1, &n2),
-        ["5: at index 2 `n2` applied an entry of term 0, `n1` one of term 1"]
-    );
+    assert_eq!(broken(N1, &n2), ["5: at index 2 `n2` applied an entry of term 0, `n1` one of term 1"]);
 }
 
 #[test]
 fn an_applied_entry_that_is_written_over() {
-    let n1 = with(
-        N1,
-        r#""first":3,"entries":[[2,23]]"#,
-        r#""first":2,"entries":[[0,7],[2,23]]"#,
-    );
+    let n1 = with(N1, r#""first":3,"entries":[[2,23]]"#, r#""first":2,"entries":[[0,7],[2,23]]"#);
     assert_eq!(
         broken(&n1, N2),
         ["6: `n1` wrote an entry of term 0 over entry 2 of term 1, which it had applied"]
@@ -184,10 +156,7 @@ fn odd_but_legal_deeds_are_not_accused() {
     let early = r#"{"event":"commit","time":11,"term":2,"index":3}
 {"event":"apply","time":11,"first":1,"entries":[[1,11,100],[1,12,101],[2,23,102]]}
 {"event":"append","time":12"#;
-    assert_eq!(
-        broken(N1, &with(N2, r#"{"event":"append","time":12"#, early)),
-        [""; 0]
-    );
+    assert_eq!(broken(N1, &with(N2, r#"{"event":"append","time":12"#, early)), [""; 0]);
     // A kill between the sync and its line: the recovered log is longer than the traced one.
     let longer = with(
         N1,
@@ -216,10 +185,7 @@ fn odd_but_legal_deeds_are_not_accused() {
 "#,
         "",
     );
-    let memory = with(
-        &memory,
-        r#""first":3,"entries":[[2,23]]"#,
-        r#""first":1,"entries":[[1,11],[1,12],[2,23]]"#,
-    );
+    let memory =
+        with(&memory, r#""first":3,"entries":[[2,23]]"#, r#""first":1,"entries":[[1,11],[1,12],[2,23]]"#);
     assert_eq!(broken(N1, &memory), [""; 0]);
 }

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -42,11 +42,7 @@ pub fn controller() -> String {
 pub fn is_alive(controller: &str) -> bool {
     let parts = controller.split_once(':');
     parts.is_some_and(|(process, start)| {
-        process
-            .parse()
-            .ok()
-            .and_then(start_time)
-            .is_some_and(|time| time == start)
+        process.parse().ok().and_then(start_time).is_some_and(|time| time == start)
     })
 }
 
@@ -65,9 +61,7 @@ pub fn clean(store: &Path) -> io::Result<Cleaned> {
     let deadline = Instant::now() + PATIENCE;
     while let Some((process, name)) = processes.iter().find(|(process, _)| is_orphan(*process)) {
         if Instant::now() > deadline {
-            return Err(io::Error::other(format!(
-                "process {process} ({name}) does not go"
-            )));
+            return Err(io::Error::other(format!("process {process} ({name}) does not go")));
         }
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -86,28 +80,23 @@ pub fn orphans() -> Vec<(u32, String)> {
     };
     let processes = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     let name = |process: u32| {
-        fs::read_to_string(format!("/proc/{process}/comm"))
-            .unwrap_or_default()
-            .trim()
-            .to_owned()
+        fs::read_to_string(format!("/proc/{process}/comm")).unwrap_or_default().trim().to_owned()
     };
-    processes
-        .filter(|&process| is_orphan(process))
-        .map(|process| (process, name(process)))
-        .collect()
+    processes.filter(|&process| is_orphan(process)).map(|process| (process, name(process))).collect()
 }
 
 fn is_orphan(process: u32) -> bool {
+    // Process numbers mean something only within one pid namespace: what runs in a container is judged in there.
+    let namespace = |process: &str| fs::read_link(format!("/proc/{process}/ns/pid")).ok();
+    if namespace(&process.to_string()) != namespace("self") {
+        return false;
+    }
     // Of processes of others nothing can be read, and they are none of ours; what has ended has no environment.
     let environment = fs::read(format!("/proc/{process}/environ")).unwrap_or_default();
-    let variables = environment
-        .split(|&byte| byte == 0)
-        .filter_map(|variable| std::str::from_utf8(variable).ok());
-    let named = variables.filter_map(|variable| {
-        variable
-            .strip_prefix(CONTROLLER_VARIABLE)?
-            .strip_prefix('=')
-    });
+    let variables =
+        environment.split(|&byte| byte == 0).filter_map(|variable| std::str::from_utf8(variable).ok());
+    let named =
+        variables.filter_map(|variable| variable.strip_prefix(CONTROLLER_VARIABLE)?.strip_prefix('='));
     named.map(is_alive).next() == Some(false)
 }
 
@@ -126,46 +115,39 @@ fn abandoned_runs(store: &Path) -> Vec<PathBuf> {
 }
 
 fn is_abandoned(run: &Path) -> bool {
-    let plan = fs::read(run.join("plan.json"))
-        .ok()
-        .and_then(|text| serde_json::from_slice::<Value>(&text).ok());
+    let plan =
+        fs::read(run.join("plan.json")).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok());
     let controller = plan.as_ref().and_then(|plan| plan["controller"].as_str());
     controller.is_some_and(|controller| !is_alive(controller)) && !run.join("results.json").exists()
 }
 
-/// Writes `undone` for every fault that is in force by the ledger: it went with its controller. Tells whether there was any.
+/// Adds `undone` for every fault that is in force by the ledger: it went with its controller. Tells whether there was any.
 fn close_ledger(path: &Path) -> io::Result<bool> {
     let Ok(text) = fs::read_to_string(path) else {
         return Ok(false);
     };
     let mut in_force: BTreeMap<u64, LedgerLine> = BTreeMap::new();
-    for line in text
-        .lines()
-        .filter_map(|line| serde_json::from_str::<LedgerLine>(line).ok())
-    {
+    let mut last_time = 0;
+    for line in text.lines().filter_map(|line| serde_json::from_str::<LedgerLine>(line).ok()) {
+        last_time = line.time;
         match line.state {
             State::Planned | State::Applied | State::Proven => drop(in_force.insert(line.id, line)),
-            State::Undone | State::Failed => drop(in_force.remove(&line.id)),
+            // What could not be proven is in force all the same.
+            State::Failed => {}
+            State::Undone => drop(in_force.remove(&line.id)),
         }
     }
     if in_force.is_empty() {
         return Ok(false);
     }
+    let mut file = fs::File::options().append(true).open(path)?;
     // A line that was cut goes; what follows must start a line of its own.
-    let whole = text.rfind('\n').map_or(0, |end| end + 1);
-    let mut closed = text[..whole].to_owned();
+    file.set_len(text.rfind('\n').map_or(0, |end| end + 1) as u64)?;
     for line in in_force.into_values() {
         let evidence = Some("cleaned after the controller had died".to_owned());
-        let line = LedgerLine {
-            state: State::Undone,
-            evidence,
-            took_us: None,
-            ..line
-        };
-        closed.push_str(&serde_json::to_string(&line)?);
-        closed.push('\n');
+        let line = LedgerLine { time: last_time, state: State::Undone, evidence, took_us: None, ..line };
+        file.write_all(format!("{}\n", serde_json::to_string(&line)?).as_bytes())?;
     }
-    fs::write(path, closed)?;
     Ok(true)
 }
 
@@ -174,10 +156,7 @@ fn start_time(process: u32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     let fields: Vec<&str> = after_name(&stat)?.split(' ').collect();
     let is_dead = matches!(fields.first(), Some(&("Z" | "X")));
-    fields
-        .get(19)
-        .filter(|_| !is_dead)
-        .map(|time| (*time).to_owned())
+    fields.get(19).filter(|_| !is_dead).map(|time| (*time).to_owned())
 }
 
 /// What follows the name in `/proc/…/stat`; the name itself may hold anything.

@@ -14,9 +14,7 @@ pub struct RunClock {
 impl RunClock {
     /// A run that begins now.
     pub fn start() -> RunClock {
-        RunClock {
-            start_ns: monotonic_ns(),
-        }
+        RunClock { start_ns: monotonic_ns() }
     }
 
     /// Nanoseconds since the run began.

@@ -1,11 +1,11 @@
 //! The nodes of a cluster on their hosts: which are up, paused or down, and how they get from one to the other.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::io;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use thiserror::Error;
 
 use crate::hosts::{Hosts, HostsError, Link};
@@ -13,8 +13,6 @@ use crate::process::{self, NodeSpec, Process, Spawner};
 
 /// How long a node has to end when it is asked to.
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
-/// How much of a node's last words is shown.
-const LAST_LINES: usize = 5;
 
 /// What a node is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,20 +56,8 @@ impl Cluster {
     /// # Errors
     /// When there can be no more threads.
     pub fn new(hosts: Hosts, specs: Vec<NodeSpec>) -> io::Result<Cluster> {
-        let nodes = specs
-            .into_iter()
-            .map(|spec| Node {
-                spec,
-                process: None,
-                paused: false,
-            })
-            .collect();
-        Ok(Cluster {
-            nodes,
-            hosts,
-            spawner: Spawner::start()?,
-            crashes: Vec::new(),
-        })
+        let nodes = specs.into_iter().map(|spec| Node { spec, process: None, paused: false }).collect();
+        Ok(Cluster { nodes, hosts, spawner: Spawner::start()?, crashes: Vec::new() })
     }
 
     /// How many nodes there are.
@@ -100,9 +86,7 @@ impl Cluster {
 
     /// The nodes in that state.
     pub fn in_state(&self, state: NodeState) -> Vec<usize> {
-        (0..self.len())
-            .filter(|&node| self.state(node) == state)
-            .collect()
+        (0..self.len()).filter(|&node| self.state(node) == state).collect()
     }
 
     /// Starts a node that is down.
@@ -110,76 +94,80 @@ impl Cluster {
     /// # Errors
     /// When its process cannot be started.
     pub fn start(&mut self, node: usize) -> Result<(), NodeError> {
-        let namespace = self
-            .hosts
-            .namespace(node)
-            .map(|namespace| namespace.as_fd().try_clone_to_owned());
+        let namespace = self.hosts.namespace(node).map(|namespace| namespace.as_fd().try_clone_to_owned());
         let Node { spec, process, .. } = &mut self.nodes[node];
         if process.is_some() {
             return Ok(());
         }
-        let started = namespace
-            .transpose()
-            .and_then(|namespace| Process::start(spec, namespace, &self.spawner));
+        let started =
+            namespace.transpose().and_then(|namespace| Process::start(spec, namespace, &self.spawner));
         *process = Some(started.map_err(|source| failed("start", &spec.name, source))?);
         Ok(())
     }
 
-    /// Kills a node; it is gone when this returns. One that is down stays so.
+    /// Kills nodes, all at once; they are gone when this returns. Those that are down stay so. Gives the processes.
     ///
     /// # Errors
     /// When the kernel refuses.
-    pub fn kill(&mut self, node: usize) -> Result<(), NodeError> {
-        let Node {
-            spec,
-            process,
-            paused,
-        } = &mut self.nodes[node];
-        if let Some(process) = process {
-            process
-                .kill()
-                .map_err(|source| failed("kill", &spec.name, source))?;
+    pub fn kill(&mut self, nodes: &[usize]) -> Result<Vec<u32>, NodeError> {
+        // What has ended by itself was not killed.
+        self.notice_crashes();
+        let processes = self.signal(nodes, Signal::SIGKILL, "kill")?;
+        for &node in nodes {
+            let Node { spec, process, paused } = &mut self.nodes[node];
+            if let Some(process) = process {
+                process.reap().map_err(|source| failed("kill", &spec.name, source))?;
+            }
+            (*process, *paused) = (None, false);
         }
-        (*process, *paused) = (None, false);
+        Ok(processes)
+    }
+
+    /// Makes nodes stand still, all at once; they do when this returns. Gives the processes.
+    ///
+    /// # Errors
+    /// When one does not.
+    pub fn pause(&mut self, nodes: &[usize]) -> Result<Vec<u32>, NodeError> {
+        self.notice_crashes();
+        // Whatever comes of it, the signal is out, and they will have to be resumed.
+        nodes.iter().for_each(|&node| self.nodes[node].paused = true);
+        let processes = self.signal(nodes, Signal::SIGSTOP, "pause")?;
+        for &node in nodes {
+            let Node { spec, process, .. } = &self.nodes[node];
+            if let Some(process) = process {
+                process.await_standstill().map_err(|source| failed("pause", &spec.name, source))?;
+            }
+        }
+        Ok(processes)
+    }
+
+    /// Lets nodes go on; those that do not stand still are not bothered.
+    ///
+    /// # Errors
+    /// When one does not go on.
+    pub fn resume(&mut self, nodes: &[usize]) -> Result<(), NodeError> {
+        self.signal(nodes, Signal::SIGCONT, "resume")?;
+        nodes.iter().for_each(|&node| self.nodes[node].paused = false);
+        self.notice_crashes();
+        for &node in nodes {
+            let Node { spec, process, .. } = &self.nodes[node];
+            if let Some(process) = process {
+                process.await_motion().map_err(|source| failed("resume", &spec.name, source))?;
+            }
+        }
         Ok(())
     }
 
-    /// Makes a node stand still; it does when this returns.
-    ///
-    /// # Errors
-    /// When it does not.
-    pub fn pause(&mut self, node: usize) -> Result<(), NodeError> {
-        let Node {
-            spec,
-            process,
-            paused,
-        } = &mut self.nodes[node];
-        if let Some(process) = process {
-            process
-                .pause()
-                .map_err(|source| failed("pause", &spec.name, source))?;
-            *paused = true;
+    fn signal(&self, nodes: &[usize], signal: Signal, deed: &'static str) -> Result<Vec<u32>, NodeError> {
+        let mut processes = Vec::new();
+        for &node in nodes {
+            let Node { spec, process, .. } = &self.nodes[node];
+            if let Some(process) = process {
+                process.signal(signal).map_err(|source| failed(deed, &spec.name, source))?;
+                processes.push(process.id());
+            }
         }
-        Ok(())
-    }
-
-    /// Lets a node go on; one that does not stand still is not bothered.
-    ///
-    /// # Errors
-    /// When it does not go on.
-    pub fn resume(&mut self, node: usize) -> Result<(), NodeError> {
-        let Node {
-            spec,
-            process,
-            paused,
-        } = &mut self.nodes[node];
-        if let Some(process) = process.as_mut().filter(|_| *paused) {
-            process
-                .resume()
-                .map_err(|source| failed("resume", &spec.name, source))?;
-        }
-        *paused = false;
-        Ok(())
+        Ok(processes)
     }
 
     /// Puts just these links out of service; none of them heals all. Gives how long it took.
@@ -197,19 +185,13 @@ impl Cluster {
 
     /// Takes note of nodes that have ended by themselves. They stay down.
     pub fn notice_crashes(&mut self) {
-        for Node {
-            spec,
-            process,
-            paused,
-        } in &mut self.nodes
-        {
-            if let Some(status) = process.as_mut().and_then(Process::ended) {
-                let words = last_words(spec);
-                self.crashes.push(format!(
-                    "{} ended by itself with {}{words}",
-                    spec.name,
-                    process::describe(status)
-                ));
+        for Node { spec, process, paused } in &mut self.nodes {
+            let Some(running) = process else {
+                continue;
+            };
+            if let Some(status) = running.ended() {
+                let (how, words) = (process::describe(status), running.last_words());
+                self.crashes.push(format!("{} ended by itself with {how}: {words}", spec.name));
                 (*process, *paused) = (None, false);
             }
         }
@@ -226,15 +208,9 @@ impl Cluster {
     /// When one can be neither stopped nor killed.
     pub fn stop(&mut self) -> Result<(), NodeError> {
         self.notice_crashes();
-        for node in 0..self.len() {
-            self.resume(node)?;
-            let Node { spec, process, .. } = &mut self.nodes[node];
-            if let Some(process) = process {
-                process
-                    .terminate()
-                    .map_err(|source| failed("stop", &spec.name, source))?;
-            }
-        }
+        let everybody: Vec<usize> = (0..self.len()).collect();
+        self.signal(&everybody, Signal::SIGTERM, "stop")?;
+        self.signal(&everybody, Signal::SIGCONT, "stop")?;
         let deadline = Instant::now() + STOP_PATIENCE;
         for Node { process, .. } in &mut self.nodes {
             while let Some(running) = process.as_mut().filter(|_| Instant::now() < deadline) {
@@ -244,39 +220,18 @@ impl Cluster {
                 }
             }
         }
-        (0..self.len()).try_for_each(|node| self.kill(node))
+        self.kill(&everybody).map(drop)
     }
 }
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        for node in 0..self.len() {
-            // There is nobody left to tell; the parent-death signal is the second line.
-            let _ = self.kill(node);
-        }
+        let everybody: Vec<usize> = (0..self.len()).collect();
+        // There is nobody left to tell; the parent-death signal is the second line.
+        let _ = self.kill(&everybody);
     }
 }
 
 fn failed(deed: &'static str, node: &str, source: io::Error) -> NodeError {
-    NodeError {
-        deed,
-        node: node.to_owned(),
-        source,
-    }
-}
-
-/// The end of what a node has written to its log, for a sentence about its end.
-pub fn last_words(spec: &NodeSpec) -> String {
-    let text = fs::read(spec.folder.join("stderr.log")).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    let lines: Vec<&str> = text
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-        .collect();
-    let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
-    if last.is_empty() {
-        String::new()
-    } else {
-        format!(": {}", last.join(" / "))
-    }
+    NodeError { deed, node: node.to_owned(), source }
 }

@@ -33,32 +33,17 @@ const SYNCS: usize = 20;
 
 /// Tries everything. `store` is where runs go, or would go.
 pub fn examine(store: &Path) -> Vec<Finding> {
-    let folder = store
-        .ancestors()
-        .find(|path| path.is_dir())
-        .unwrap_or(Path::new("."));
+    let folder = store.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("."));
     vec![
         network(
             "network namespaces",
             NetworkChoice::Netns,
             "partitions go through proxies, for systems that can be told an address per peer",
         ),
-        network(
-            "proxies",
-            NetworkChoice::Proxy,
-            "no partitions without network namespaces",
-        ),
+        network("proxies", NetworkChoice::Proxy, "no partitions without network namespaces"),
         user_namespaces(),
-        device(
-            "FUSE",
-            "/dev/fuse",
-            "no faults of disks under a running program",
-        ),
-        device(
-            "TAP",
-            "/dev/net/tun",
-            "no packet path of our own by TAP; AF_PACKET may do",
-        ),
+        device("FUSE", "/dev/fuse", "no faults of disks under a running program"),
+        device("TAP", "/dev/net/tun", "no packet path of our own by TAP; AF_PACKET may do"),
         open_files(),
         free_space(folder),
         syncs(folder),
@@ -71,33 +56,17 @@ fn network(name: &'static str, choice: NetworkChoice, cost: &'static str) -> Fin
         let start = Instant::now();
         let mut hosts = Hosts::open(choice, 3).map_err(|error| error.to_string())?;
         let opened = start.elapsed();
-        let cut = hosts
-            .cut(&crate::hosts::Link::all(3).collect())
-            .map_err(|error| error.to_string())?;
-        Ok::<_, String>(format!(
-            "{}; 3 hosts in {opened:.1?}, all links cut in {cut:.1?}",
-            hosts.reason()
-        ))
+        let cut = hosts.cut(&crate::hosts::Link::all(3).collect()).map_err(|error| error.to_string())?;
+        Ok::<_, String>(format!("{}; 3 hosts in {opened:.1?}, all links cut in {cut:.1?}", hosts.reason()))
     });
-    let tried = tried
-        .join()
-        .unwrap_or_else(|_| Err("the attempt crashed".into()));
+    let tried = tried.join().unwrap_or_else(|_| Err("the attempt crashed".into()));
     let works = tried.is_ok();
-    Finding {
-        name,
-        works,
-        detail: tried.unwrap_or_else(|error| error),
-        cost,
-    }
+    Finding { name, works, detail: tried.unwrap_or_else(|error| error), cost }
 }
 
 /// Entering a user namespace needs a process without threads, so it is read off the settings.
 fn user_namespaces() -> Finding {
-    let setting = |path: &str| {
-        fs::read_to_string(path)
-            .ok()
-            .and_then(|text| text.trim().parse::<u64>().ok())
-    };
+    let setting = |path: &str| fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<u64>().ok());
     let most = setting("/proc/sys/user/max_user_namespaces").unwrap_or(0);
     let closed = setting("/proc/sys/kernel/unprivileged_userns_clone") == Some(0)
         || setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == Some(1);
@@ -116,16 +85,8 @@ fn user_namespaces() -> Finding {
 fn device(name: &'static str, path: &str, cost: &'static str) -> Finding {
     let opened = File::options().read(true).write(true).open(path);
     let works = opened.is_ok();
-    let detail = opened.map_or_else(
-        |error| format!("{path}: {error}"),
-        |_| format!("{path} can be opened"),
-    );
-    Finding {
-        name,
-        works,
-        detail,
-        cost,
-    }
+    let detail = opened.map_or_else(|error| format!("{path}: {error}"), |_| format!("{path} can be opened"));
+    Finding { name, works, detail, cost }
 }
 
 fn open_files() -> Finding {
@@ -155,9 +116,7 @@ fn syncs(folder: &Path) -> Finding {
     let measured = measure_syncs(folder);
     Finding {
         name: "disk syncs",
-        works: measured
-            .as_ref()
-            .is_ok_and(|median| *median < Duration::from_millis(20)),
+        works: measured.as_ref().is_ok_and(|median| *median < Duration::from_millis(20)),
         detail: match measured {
             Ok(median) => format!("a small write is synced in {median:.2?} (median of {SYNCS})"),
             Err(error) => format!("cannot write to `{}`: {error}", folder.display()),

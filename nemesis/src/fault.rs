@@ -6,8 +6,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use rand::RngExt;
-use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -29,11 +27,11 @@ pub enum FaultKind {
 pub enum Shape {
     /// Each target from everybody else.
     Isolate,
-    /// A minority, with the target in it, from the majority.
+    /// The smaller half, with the target in it, from the larger.
     Halves,
     /// Every node sees a majority, and no two see the same.
     Ring,
-    /// Two halves, and one node that both see.
+    /// Two halves, and one node that both see: the target.
     Bridge,
     /// What the target says is lost, or what it would hear.
     OneWay,
@@ -102,6 +100,9 @@ pub enum FaultError {
     /// Only partitions have shapes.
     #[error("`{0}` has no shape (hint: only `partition` has, as in `partition:bridge`)")]
     Shape(FaultKind),
+    /// A ring strikes everybody.
+    #[error("`{0}` has no target (hint: everybody is in a ring)")]
+    Target(Shape),
     /// The cluster is too small, or has no such node.
     #[error("`{fault}` is not possible with {nodes} nodes (hint: it takes {needed})")]
     TooFew {
@@ -114,11 +115,8 @@ pub enum FaultError {
     },
 }
 
-const KINDS: [(FaultKind, &str); 3] = [
-    (FaultKind::Kill, "kill"),
-    (FaultKind::Pause, "pause"),
-    (FaultKind::Partition, "partition"),
-];
+const KINDS: [(FaultKind, &str); 3] =
+    [(FaultKind::Kill, "kill"), (FaultKind::Pause, "pause"), (FaultKind::Partition, "partition")];
 
 const SHAPES: [(Shape, &str); 5] = [
     (Shape::Isolate, "isolate"),
@@ -148,36 +146,40 @@ pub fn parse(text: &str) -> Result<Vec<FaultSpec>, FaultError> {
 }
 
 impl FaultSpec {
-    /// Draws what was left open. Leaders and minorities are struck often, since that is where most bugs are; majorities and
-    /// everybody less, since a run must also get somewhere.
-    pub fn draw(&self, nodes: usize, random: &mut ChaCha8Rng) -> Fault {
-        let shape = match self.kind {
-            FaultKind::Partition => Some(self.shape.unwrap_or_else(|| draw_shape(nodes, random))),
-            FaultKind::Kill | FaultKind::Pause => None,
-        };
-        let weights: &[(Target, u32)] = match shape {
-            None => &[
-                (Target::Leader, 4),
-                (Target::One, 2),
-                (Target::Minority, 3),
-                (Target::Majority, 2),
-                (Target::All, 2),
+    /// What may come of it, as a deck of cards: everything that was left open, in the proportions that find bugs. Leaders
+    /// and minorities are struck often, since that is where most bugs are; majorities and everybody less, since a run
+    /// must also get somewhere. A leader cut off with a minority shows most of all.
+    pub fn deck(&self, nodes: usize) -> Vec<Fault> {
+        use Target::{All, Leader, Majority, Minority, One};
+        let of_kind: &[(Option<Shape>, Target)] = match self.kind {
+            FaultKind::Kill | FaultKind::Pause => {
+                &[Leader, Leader, Minority, Minority, One, Majority, All].map(|target| (None, target))
+            }
+            FaultKind::Partition => &[
+                (Some(Shape::Halves), Leader),
+                (Some(Shape::Halves), Leader),
+                (Some(Shape::Halves), Leader),
+                (Some(Shape::Halves), One),
+                (Some(Shape::Isolate), Leader),
+                (Some(Shape::Isolate), Leader),
+                (Some(Shape::Isolate), Minority),
+                (Some(Shape::Isolate), All),
+                (Some(Shape::OneWay), Leader),
+                (Some(Shape::OneWay), Minority),
+                (Some(Shape::Bridge), Leader),
+                (Some(Shape::Ring), All),
             ],
-            Some(Shape::Isolate | Shape::OneWay) => &[
-                (Target::Leader, 5),
-                (Target::One, 2),
-                (Target::Minority, 2),
-                (Target::All, 1),
-            ],
-            Some(Shape::Halves) => &[(Target::Leader, 3), (Target::One, 1)],
-            Some(Shape::Ring | Shape::Bridge) => &[(Target::All, 1)],
         };
-        let target = self.target.unwrap_or_else(|| pick(weights, random));
-        Fault {
+        let asked_for = |(shape, _): &&(Option<Shape>, Target)| {
+            self.shape.is_none_or(|asked| *shape == Some(asked))
+                && shape.is_none_or(|shape| shape.nodes_min() <= nodes)
+        };
+        let fault = |&(shape, target): &(Option<Shape>, Target)| Fault {
             kind: self.kind,
             shape,
-            target,
-        }
+            target: self.target.unwrap_or(target),
+        };
+        of_kind.iter().filter(asked_for).map(fault).collect()
     }
 
     /// Whether a cluster of `nodes` is large enough for it.
@@ -195,11 +197,7 @@ impl FaultSpec {
         };
         match nodes >= needed {
             true => Ok(()),
-            false => Err(FaultError::TooFew {
-                fault: self.to_string(),
-                nodes,
-                needed,
-            }),
+            false => Err(FaultError::TooFew { fault: self.to_string(), nodes, needed }),
         }
     }
 }
@@ -215,57 +213,17 @@ impl Shape {
     }
 }
 
-fn draw_shape(nodes: usize, random: &mut ChaCha8Rng) -> Shape {
-    let all = [
-        (Shape::Isolate, 3),
-        (Shape::Halves, 4),
-        (Shape::Ring, 1),
-        (Shape::Bridge, 2),
-        (Shape::OneWay, 2),
-    ];
-    let possible: Vec<(Shape, u32)> = all
-        .into_iter()
-        .filter(|(shape, _)| shape.nodes_min() <= nodes)
-        .collect();
-    pick(&possible, random)
-}
-
-fn pick<T: Copy>(weights: &[(T, u32)], random: &mut ChaCha8Rng) -> T {
-    let total: u32 = weights.iter().map(|(_, weight)| weight).sum();
-    let mut rest = random.random_range(0..total);
-    let found = weights.iter().find(|(_, weight)| {
-        let here = rest < *weight;
-        rest = rest.saturating_sub(*weight);
-        here
-    });
-    found.expect("the weights add up to their total").0
-}
-
-fn known<T: Copy + PartialEq>(
-    what: &'static str,
-    table: &[(T, &str)],
-    word: &str,
-) -> Result<T, FaultError> {
+fn known<T: Copy + PartialEq>(what: &'static str, table: &[(T, &str)], word: &str) -> Result<T, FaultError> {
     let found = table.iter().find(|(_, name)| *name == word);
-    found
-        .map(|(value, _)| *value)
-        .ok_or_else(|| FaultError::Unknown {
-            what,
-            word: word.into(),
-            known: table
-                .iter()
-                .map(|(_, name)| *name)
-                .collect::<Vec<_>>()
-                .join(", "),
-        })
+    found.map(|(value, _)| *value).ok_or_else(|| FaultError::Unknown {
+        what,
+        word: word.into(),
+        known: table.iter().map(|(_, name)| *name).collect::<Vec<_>>().join(", "),
+    })
 }
 
 fn name<T: Copy + PartialEq>(table: &[(T, &'static str)], value: T) -> &'static str {
-    table
-        .iter()
-        .find(|(other, _)| *other == value)
-        .expect("every value has a name")
-        .1
+    table.iter().find(|(other, _)| *other == value).expect("every value has a name").1
 }
 
 impl FromStr for FaultSpec {
@@ -281,18 +239,15 @@ impl FromStr for FaultSpec {
             None => (rest, None),
         };
         let kind = known("fault", &KINDS, kind)?;
-        let shape = shape
-            .map(|shape| known("shape", &SHAPES, shape))
-            .transpose()?;
+        let shape = shape.map(|shape| known("shape", &SHAPES, shape)).transpose()?;
         if shape.is_some() && kind != FaultKind::Partition {
             return Err(FaultError::Shape(kind));
         }
         let target = target.map(str::parse).transpose()?;
-        Ok(FaultSpec {
-            kind,
-            shape,
-            target,
-        })
+        if let (Some(Shape::Ring), Some(_)) = (shape, target) {
+            return Err(FaultError::Target(Shape::Ring));
+        }
+        Ok(FaultSpec { kind, shape, target })
     }
 }
 
@@ -309,13 +264,10 @@ impl FromStr for Target {
 impl TryFrom<String> for NodeNumber {
     type Error = String;
     fn try_from(text: String) -> Result<NodeNumber, String> {
-        let number = text
-            .strip_prefix('n')
-            .and_then(|number| number.parse().ok());
+        let digits = text.strip_prefix('n').filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+        let number = digits.and_then(|digits| digits.parse().ok());
         let number = number.filter(|&number| number > 0);
-        number
-            .map(NodeNumber)
-            .ok_or_else(|| format!("`{text}` is no node"))
+        number.map(NodeNumber).ok_or_else(|| format!("`{text}` is no node"))
     }
 }
 
@@ -361,24 +313,13 @@ impl fmt::Display for FaultSpec {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Fault {
-            kind,
-            shape,
-            target,
-        } = *self;
-        FaultSpec {
-            kind,
-            shape,
-            target: Some(target),
-        }
-        .fmt(f)
+        let Fault { kind, shape, target } = *self;
+        FaultSpec { kind, shape, target: Some(target) }.fmt(f)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use rand::SeedableRng;
-
     use super::*;
 
     #[test]
@@ -393,10 +334,7 @@ mod tests {
     #[test]
     fn unknown_words_are_answered_with_those_there_are() {
         let complaint = |text: &str| parse(text).expect_err(text).to_string();
-        assert_eq!(
-            complaint("kill,meteor"),
-            "unknown fault `meteor` (hint: one of kill, pause, partition)"
-        );
+        assert_eq!(complaint("kill,meteor"), "unknown fault `meteor` (hint: one of kill, pause, partition)");
         assert_eq!(
             complaint("partition:star"),
             "unknown shape `star` (hint: one of isolate, halves, ring, bridge, one-way)"
@@ -409,28 +347,26 @@ mod tests {
             complaint("kill:bridge"),
             "`kill` has no shape (hint: only `partition` has, as in `partition:bridge`)"
         );
+        assert_eq!(complaint("partition:ring@n2"), "`ring` has no target (hint: everybody is in a ring)");
+        assert!(parse("kill@n+3").is_err());
     }
 
     #[test]
-    fn what_a_cluster_is_too_small_for_is_never_drawn_and_refused_when_asked_for() {
-        let seed = 3;
-        println!("seed {seed}");
-        let random = &mut ChaCha8Rng::seed_from_u64(seed);
-        let spec = FaultSpec {
-            kind: FaultKind::Partition,
-            shape: None,
-            target: None,
-        };
-        for _ in 0..300 {
-            let drawn = spec.draw(3, random);
-            assert_ne!(drawn.shape, Some(Shape::Ring));
-        }
+    fn a_deck_has_all_that_was_left_open_and_nothing_else() {
+        let deck = |text: &str, nodes| text.parse::<FaultSpec>().expect("a fault").deck(nodes);
+        assert_eq!(deck("kill", 5).len(), 7);
+        assert!(deck("pause@minority", 5).iter().all(|fault| fault.target == Target::Minority));
+        let halves: Vec<String> = deck("partition:halves@n2", 5).iter().map(Fault::to_string).collect();
+        assert_eq!(halves, ["partition:halves@n2"; 4]);
+        assert!(deck("partition", 3).iter().all(|fault| fault.shape != Some(Shape::Ring)));
+        assert!(deck("partition", 5).iter().any(|fault| fault.shape == Some(Shape::Ring)));
+    }
+
+    #[test]
+    fn what_a_cluster_is_too_small_for_is_refused() {
         for (text, nodes) in [("partition:ring", 3), ("partition", 1), ("kill@n4", 3)] {
             let spec: FaultSpec = text.parse().expect("a fault");
-            assert!(
-                spec.check(nodes).is_err() && spec.check(5).is_ok(),
-                "{text}"
-            );
+            assert!(spec.check(nodes).is_err() && spec.check(5).is_ok(), "{text}");
         }
     }
 }

@@ -16,7 +16,7 @@ use tokio::time::sleep;
 
 use crate::clock::RunClock;
 use crate::cluster::{Cluster, NodeError, NodeState};
-use crate::fault::{Fault, FaultKind};
+use crate::fault::{Fault, FaultKind, Target};
 use crate::grudge::{choose, describe, grudge};
 use crate::hosts::{HostsError, Link};
 use crate::ledger::{Ledger, LedgerLine, State};
@@ -59,6 +59,8 @@ pub struct Deed {
     fault: Fault,
     nodes: Vec<usize>,
     cut: BTreeSet<Link>,
+    /// It was meant for the leader, but struck another.
+    leaderless: bool,
 }
 
 #[derive(Debug, Error)]
@@ -77,13 +79,7 @@ impl<'a> Injector<'a> {
         clock: RunClock,
         on_line: impl FnMut(&LedgerLine) + 'a,
     ) -> Injector<'a> {
-        Injector {
-            cluster,
-            ledger,
-            clock,
-            on_line: Box::new(on_line),
-            in_force: BTreeMap::new(),
-        }
+        Injector { cluster, ledger, clock, on_line: Box::new(on_line), in_force: BTreeMap::new() }
     }
 
     /// Carries out `schedule` until it ends, `until` is over, or `stop` says so; then heals everything. `leader` is asked
@@ -98,19 +94,27 @@ impl<'a> Injector<'a> {
         leader: impl AsyncFn() -> Option<usize>,
         mut stop: watch::Receiver<bool>,
     ) -> Result<(), InjectorError> {
-        let strikes = schedule
-            .episodes
-            .iter()
-            .map(|episode| (episode.at_ms, true, episode));
-        let undos = schedule
-            .episodes
-            .iter()
-            .map(|episode| (episode.at_ms + episode.lasts_ms, false, episode));
+        let strikes = schedule.episodes.iter().map(|episode| (episode.at_ms, true, episode));
+        let undos =
+            schedule.episodes.iter().map(|episode| (episode.at_ms + episode.lasts_ms, false, episode));
         let mut moments: Vec<(u64, bool, &Episode)> = strikes.chain(undos).collect();
         // What ends at the same moment as something begins, ends first.
         moments.sort_by_key(|(at_ms, strikes, episode)| (*at_ms, *strikes, episode.id));
-        for (at_ms, strikes, episode) in moments {
-            if !self.wait(Duration::from_millis(at_ms), &mut stop).await {
+        let done = self.follow(&moments, until, leader, &mut stop).await;
+        // Whatever went wrong, nothing stays broken.
+        let healed = self.heal().await;
+        done.and(healed)
+    }
+
+    async fn follow(
+        &mut self,
+        moments: &[(u64, bool, &Episode)],
+        until: Duration,
+        leader: impl AsyncFn() -> Option<usize>,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<(), InjectorError> {
+        for &(at_ms, strikes, episode) in moments {
+            if !self.wait(Duration::from_millis(at_ms), stop).await {
                 break;
             }
             match strikes {
@@ -118,19 +122,20 @@ impl<'a> Injector<'a> {
                 false => self.undo(episode.id).await?,
             }
         }
-        self.wait(until, &mut stop).await;
-        self.heal().await
+        self.wait(until, stop).await;
+        Ok(())
     }
 
-    /// Undoes whatever is in force.
+    /// Undoes whatever is in force, as much of it as can be, and makes sure that every link carries again.
     ///
     /// # Errors
-    /// When something cannot be undone.
+    /// The first thing that could not be undone.
     pub async fn heal(&mut self) -> Result<(), InjectorError> {
+        let mut healed = Ok(());
         for id in self.in_force.keys().copied().collect::<Vec<_>>() {
-            self.undo(id).await?;
+            healed = healed.and(self.undo(id).await);
         }
-        Ok(())
+        healed.and(self.prove_cut(&BTreeSet::new()).await.map(drop).map_err(InjectorError::Heal))
     }
 
     /// Waits for a moment of the run, and looks after the nodes meanwhile; `false` when told to stop.
@@ -159,43 +164,28 @@ impl<'a> Injector<'a> {
         let deed = self.resolve(episode, leader);
         if deed.nodes.is_empty() && deed.cut.is_empty() {
             let error = Some("no node is left to strike: all are down or paused already".into());
-            return self.note(episode.id, &deed, State::Failed, |line| LedgerLine {
-                error,
-                ..line
-            });
+            return self.note(episode.id, &deed, State::Failed, |line| LedgerLine { error, ..line });
         }
         let undo = Some(deed.undo_in_words().to_owned());
-        self.note(episode.id, &deed, State::Planned, |line| LedgerLine {
-            undo,
-            ..line
-        })?;
+        self.note(episode.id, &deed, State::Planned, |line| LedgerLine { undo, ..line })?;
         self.in_force.insert(episode.id, deed.clone());
-        if let Err(error) = self.apply(&deed) {
-            let error = Some(error.to_string());
-            return self.note(episode.id, &deed, State::Failed, |line| LedgerLine {
-                error,
-                ..line
-            });
-        }
+        let processes = match self.apply(&deed) {
+            Ok(processes) => processes,
+            Err(error) => {
+                let error = Some(error.to_string());
+                return self.note(episode.id, &deed, State::Failed, |line| LedgerLine { error, ..line });
+            }
+        };
         let took_us = Some(decided.elapsed().as_micros() as u64);
-        self.note(episode.id, &deed, State::Applied, |line| LedgerLine {
-            took_us,
-            ..line
-        })?;
-        match self.prove(&deed).await {
+        self.note(episode.id, &deed, State::Applied, |line| LedgerLine { took_us, ..line })?;
+        match self.prove(&deed, &processes).await {
             Ok(evidence) => {
                 let evidence = Some(evidence);
-                self.note(episode.id, &deed, State::Proven, |line| LedgerLine {
-                    evidence,
-                    ..line
-                })
+                self.note(episode.id, &deed, State::Proven, |line| LedgerLine { evidence, ..line })
             }
             Err(error) => {
                 let error = Some(error);
-                self.note(episode.id, &deed, State::Failed, |line| LedgerLine {
-                    error,
-                    ..line
-                })
+                self.note(episode.id, &deed, State::Failed, |line| LedgerLine { error, ..line })
             }
         }
     }
@@ -205,72 +195,54 @@ impl<'a> Injector<'a> {
         let fault = episode.fault;
         let count = self.cluster.len();
         let available = match fault.kind {
-            FaultKind::Kill => [NodeState::Up, NodeState::Paused]
-                .map(|state| self.cluster.in_state(state))
-                .concat(),
+            FaultKind::Kill => {
+                [NodeState::Up, NodeState::Paused].map(|state| self.cluster.in_state(state)).concat()
+            }
             FaultKind::Pause => self.cluster.in_state(NodeState::Up),
             FaultKind::Partition => (0..count).collect(),
         };
         let nodes = choose(fault.target, count, &available, leader, &mut random);
-        match fault.shape {
-            Some(shape) => {
-                let cut = grudge(shape, count, &nodes, &mut random);
-                Deed { fault, nodes, cut }
-            }
-            None => Deed {
-                fault,
-                nodes,
-                cut: BTreeSet::new(),
-            },
-        }
+        let leaderless =
+            fault.target == Target::Leader && leader.is_none_or(|leader| !nodes.contains(&leader));
+        let cut = fault.shape.map(|shape| grudge(shape, count, &nodes, &mut random)).unwrap_or_default();
+        Deed { fault, nodes, cut, leaderless }
     }
 
-    fn apply(&mut self, deed: &Deed) -> Result<(), DeedError> {
+    /// Does it; gives the processes that it was done to.
+    fn apply(&mut self, deed: &Deed) -> Result<Vec<u32>, DeedError> {
         match deed.fault.kind {
-            FaultKind::Kill => deed
-                .nodes
-                .iter()
-                .try_for_each(|&node| self.cluster.kill(node))?,
-            FaultKind::Pause => deed
-                .nodes
-                .iter()
-                .try_for_each(|&node| self.cluster.pause(node))?,
-            FaultKind::Partition => drop(self.cluster.cut(&deed.cut)?),
+            FaultKind::Kill => Ok(self.cluster.kill(&deed.nodes)?),
+            FaultKind::Pause => Ok(self.cluster.pause(&deed.nodes)?),
+            FaultKind::Partition => Ok(self.cluster.cut(&deed.cut).map(|_| Vec::new())?),
         }
-        Ok(())
     }
 
     /// Sees whether a deed bites, in words either way.
-    async fn prove(&mut self, deed: &Deed) -> Result<String, String> {
-        match deed.fault.kind {
-            // Both wait for the fact: the process was reaped, or all of its threads stand still.
-            FaultKind::Kill => Ok("the processes were reaped".into()),
-            FaultKind::Pause => Ok("every thread stands still".into()),
-            FaultKind::Partition => self.prove_cut(&deed.cut).await,
+    async fn prove(&mut self, deed: &Deed, processes: &[u32]) -> Result<String, String> {
+        if deed.fault.kind == FaultKind::Partition {
+            return self.prove_cut(&deed.cut).await;
+        }
+        // Killing and pausing wait for the fact: the process was reaped, or all of its threads stand still.
+        let fact = if deed.fault.kind == FaultKind::Kill { "is gone" } else { "stands still" };
+        let words: Vec<String> =
+            processes.iter().map(|process| format!("process {process} {fact}")).collect();
+        match words.is_empty() {
+            true => Err("no process was there to strike".into()),
+            false => Ok(words.join(", ")),
         }
     }
 
     /// Tries every link: those that are cut must carry nothing, and all others must carry.
     async fn prove_cut(&self, cut: &BTreeSet<Link>) -> Result<String, String> {
-        let whole: BTreeSet<Link> = Link::all(self.cluster.len())
-            .filter(|link| !cut.contains(link))
-            .collect();
+        let whole: BTreeSet<Link> =
+            Link::all(self.cluster.len()).filter(|link| !cut.contains(link)).collect();
         let mut complaint = String::new();
         for _ in 0..PROBES_MAX {
-            let carried = self
-                .cluster
-                .hosts()
-                .probe(&whole)
-                .await
-                .map_err(|error| error.to_string())?;
+            let carried = self.cluster.hosts().probe(&whole).await.map_err(|error| error.to_string())?;
             let leaks = carried.intersection(cut).count();
             let silent = whole.difference(&carried).count();
             if leaks == 0 && silent == 0 {
-                return Ok(format!(
-                    "{} cut links carry nothing, {} others carry",
-                    cut.len(),
-                    whole.len()
-                ));
+                return Ok(format!("{} cut links carry nothing, {} others carry", cut.len(), whole.len()));
             }
             complaint = format!(
                 "{leaks} of {} cut links carry, {silent} of {} others do not",
@@ -286,36 +258,27 @@ impl<'a> Injector<'a> {
             return Ok(());
         };
         let undone = match deed.fault.kind {
-            FaultKind::Kill => self.restart(&deed),
-            FaultKind::Pause => deed
-                .nodes
-                .iter()
-                .try_for_each(|&node| self.cluster.resume(node))
-                .map_err(DeedError::from),
-            FaultKind::Partition => self
-                .cluster
-                .cut(&BTreeSet::new())
-                .map(drop)
-                .map_err(DeedError::from),
+            FaultKind::Kill => self.restart(&deed).map_err(DeedError::from),
+            FaultKind::Pause => self.cluster.resume(&deed.nodes).map_err(DeedError::from),
+            FaultKind::Partition => self.cluster.cut(&BTreeSet::new()).map(drop).map_err(DeedError::from),
         };
         if let Err(error) = undone {
             let text = error.to_string();
             let error = Some(text.clone());
-            self.note(id, &deed, State::Failed, |line| LedgerLine {
-                error,
-                ..line
-            })?;
+            self.note(id, &deed, State::Failed, |line| LedgerLine { error, ..line })?;
             return Err(InjectorError::Heal(text));
         }
         self.in_force.remove(&id);
         self.note(id, &deed, State::Undone, |line| line)
     }
 
-    fn restart(&mut self, deed: &Deed) -> Result<(), DeedError> {
-        Ok(deed
-            .nodes
-            .iter()
-            .try_for_each(|&node| self.cluster.start(node))?)
+    /// Starts all that can be started.
+    fn restart(&mut self, deed: &Deed) -> Result<(), NodeError> {
+        let mut started = Ok(());
+        for &node in &deed.nodes {
+            started = started.and(self.cluster.start(node));
+        }
+        started
     }
 
     fn note(
@@ -330,11 +293,7 @@ impl<'a> Injector<'a> {
             id,
             state,
             fault: deed.fault,
-            nodes: deed
-                .nodes
-                .iter()
-                .map(|&node| self.cluster.name(node).to_owned())
-                .collect(),
+            nodes: deed.nodes.iter().map(|&node| self.cluster.name(node).to_owned()).collect(),
             detail: self.detail(deed),
             undo: None,
             took_us: None,
@@ -347,15 +306,15 @@ impl<'a> Injector<'a> {
     }
 
     fn detail(&self, deed: &Deed) -> String {
-        let names: Vec<&str> = deed
-            .nodes
-            .iter()
-            .map(|&node| self.cluster.name(node))
-            .collect();
-        match deed.fault.kind {
+        let names: Vec<&str> = deed.nodes.iter().map(|&node| self.cluster.name(node)).collect();
+        let detail = match deed.fault.kind {
             FaultKind::Kill => format!("kill -9 {}", names.join(" ")),
             FaultKind::Pause => format!("stop {}", names.join(" ")),
             FaultKind::Partition => describe(self.cluster.len(), &deed.cut),
+        };
+        match deed.leaderless {
+            true => format!("{detail} (nobody led, or could be had)"),
+            false => detail,
         }
     }
 }

@@ -70,9 +70,7 @@ impl Ledger {
     /// # Errors
     /// When the file cannot be made.
     pub fn create(path: &Path) -> io::Result<Ledger> {
-        Ok(Ledger {
-            file: File::create(path)?,
-        })
+        Ok(Ledger { file: File::create(path)? })
     }
 
     /// Writes a line; it has left this process when this returns.

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
@@ -13,9 +13,14 @@ use std::time::{Duration, Instant};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{Pid, getppid};
 
 use crate::clean::{self, CONTROLLER_VARIABLE};
+
+/// How much of a node's last words is shown.
+const LAST_LINES: usize = 3;
+const LAST_BYTES: u64 = 8 << 10;
 
 /// How to start a node.
 #[derive(Debug, Clone)]
@@ -36,6 +41,9 @@ pub struct NodeSpec {
 #[derive(Debug)]
 pub struct Process {
     child: Child,
+    log: PathBuf,
+    /// Where in the log this life of the node begins.
+    log_start: u64,
 }
 
 /// A thread that starts processes. The kernel kills a process whose parent-death signal is set when the *thread* that
@@ -52,18 +60,14 @@ impl Spawner {
     /// When there can be no more threads.
     pub fn start() -> io::Result<Spawner> {
         let (orders, inbox) = channel::<(Command, Sender<io::Result<Child>>)>();
-        std::thread::Builder::new()
-            .name("spawner".into())
-            .spawn(move || {
-                for (mut command, outcome) in inbox {
-                    // Whoever ordered it may have gone; then the process must go too.
-                    if let Err(std::sync::mpsc::SendError(Ok(mut child))) =
-                        outcome.send(command.spawn())
-                    {
-                        let _ = child.kill().and_then(|()| child.wait());
-                    }
+        std::thread::Builder::new().name("spawner".into()).spawn(move || {
+            for (mut command, outcome) in inbox {
+                // Whoever ordered it may have gone; then the process must go too.
+                if let Err(std::sync::mpsc::SendError(Ok(mut child))) = outcome.send(command.spawn()) {
+                    let _ = child.kill().and_then(|()| child.wait());
                 }
-            })?;
+            }
+        })?;
         Ok(Spawner { orders })
     }
 
@@ -80,18 +84,9 @@ impl Process {
     ///
     /// # Errors
     /// When its program, folder or namespace cannot be used.
-    pub fn start(
-        spec: &NodeSpec,
-        namespace: Option<OwnedFd>,
-        spawner: &Spawner,
-    ) -> io::Result<Process> {
+    pub fn start(spec: &NodeSpec, namespace: Option<OwnedFd>, spawner: &Spawner) -> io::Result<Process> {
         fs::create_dir_all(&spec.folder)?;
-        let output = |name| {
-            File::options()
-                .append(true)
-                .create(true)
-                .open(spec.folder.join(name))
-        };
+        let output = |name| File::options().append(true).create(true).open(spec.folder.join(name));
         let mut command = Command::new(&spec.program);
         command
             .args(&spec.arguments)
@@ -117,9 +112,9 @@ impl Process {
                 }
             });
         }
-        Ok(Process {
-            child: spawner.spawn(command)?,
-        })
+        let log = spec.folder.join("stderr.log");
+        let log_start = fs::metadata(&log)?.len();
+        Ok(Process { child: spawner.spawn(command)?, log, log_start })
     }
 
     /// Its process id.
@@ -127,48 +122,49 @@ impl Process {
         self.child.id()
     }
 
-    /// How it ended, if it has.
+    /// How it ended, if it has. Whatever it has started goes with it.
     pub fn ended(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().ok().flatten()
+        // A look first: once it is reaped, the number of its group may be somebody else's.
+        let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        match waitid(Id::Pid(self.group()), look) {
+            Ok(WaitStatus::StillAlive) | Err(_) => return None,
+            Ok(_) => {}
+        }
+        // What is gone needs no signal.
+        let _ = self.signal(Signal::SIGKILL);
+        self.child.wait().ok()
     }
 
-    /// Kills it and all of its group, and waits until it is gone.
+    /// Waits until it is gone; it was killed before.
     ///
     /// # Errors
     /// When the kernel refuses.
-    pub fn kill(&mut self) -> io::Result<()> {
-        self.signal(Signal::SIGKILL)?;
+    pub fn reap(&mut self) -> io::Result<()> {
         self.child.wait().map(drop)
     }
 
-    /// Stops it, and waits until every thread of it stands still.
+    /// Waits until every thread of it stands still; it was told to before.
     ///
     /// # Errors
-    /// When it does not.
-    pub fn pause(&mut self) -> io::Result<()> {
-        self.signal(Signal::SIGSTOP)?;
+    /// When they do not, or it has ended.
+    pub fn await_standstill(&self) -> io::Result<()> {
         self.await_state("stop", |state| state == 'T')
     }
 
-    /// Lets it go on, and waits until it does.
+    /// Waits until it goes on; it was told to before.
     ///
     /// # Errors
-    /// When it does not.
-    pub fn resume(&mut self) -> io::Result<()> {
-        self.signal(Signal::SIGCONT)?;
+    /// When it does not, or it has ended.
+    pub fn await_motion(&self) -> io::Result<()> {
         self.await_state("go on", |state| state != 'T')
     }
 
-    /// Asks it to end.
+    /// Sends a signal to it and to all that it has started. What has ended does not mind.
     ///
     /// # Errors
     /// When the kernel refuses.
-    pub fn terminate(&mut self) -> io::Result<()> {
-        self.signal(Signal::SIGTERM)
-    }
-
-    fn signal(&self, signal: Signal) -> io::Result<()> {
-        match killpg(Pid::from_raw(self.child.id().cast_signed()), signal) {
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        match killpg(self.group(), signal) {
             // The whole group has ended already.
             Err(nix::errno::Errno::ESRCH) => Ok(()),
             result => Ok(result?),
@@ -178,17 +174,37 @@ impl Process {
     fn await_state(&self, verb: &str, holds: impl Fn(char) -> bool) -> io::Result<()> {
         let deadline = Instant::now() + Duration::from_secs(1);
         loop {
-            let states = thread_states(self.child.id());
+            let states = thread_states(self.id());
+            if states.is_empty() || states.iter().any(|state| matches!(state, 'Z' | 'X')) {
+                return Err(io::Error::other(format!("process {} has ended", self.id())));
+            }
             if states.iter().all(|&state| holds(state)) {
                 return Ok(());
             }
             if Instant::now() > deadline {
-                return Err(io::Error::other(format!(
-                    "process {} does not {verb}: {states:?}",
-                    self.child.id()
-                )));
+                return Err(io::Error::other(format!("process {} does not {verb}: {states:?}", self.id())));
             }
             std::thread::sleep(Duration::from_micros(200));
+        }
+    }
+
+    fn group(&self) -> Pid {
+        Pid::from_raw(self.child.id().cast_signed())
+    }
+
+    /// The end of what it has written to its log, for a sentence about its end.
+    pub fn last_words(&self) -> String {
+        let mut text = Vec::new();
+        let read = File::open(&self.log).and_then(|mut log| {
+            let from = self.log_start.max(log.metadata()?.len().saturating_sub(LAST_BYTES));
+            log.seek(SeekFrom::Start(from))?;
+            log.read_to_end(&mut text)
+        });
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        match read {
+            Ok(_) => lines[lines.len().saturating_sub(LAST_LINES)..].join(" / "),
+            Err(error) => error.to_string(),
         }
     }
 }
@@ -198,13 +214,8 @@ fn thread_states(process: u32) -> Vec<char> {
     let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else {
         return Vec::new();
     };
-    let stat = |thread: io::Result<fs::DirEntry>| {
-        fs::read_to_string(thread.ok()?.path().join("stat")).ok()
-    };
-    threads
-        .filter_map(stat)
-        .filter_map(|stat| clean::after_name(&stat)?.chars().next())
-        .collect()
+    let stat = |thread: io::Result<fs::DirEntry>| fs::read_to_string(thread.ok()?.path().join("stat")).ok();
+    threads.filter_map(stat).filter_map(|stat| clean::after_name(&stat)?.chars().next()).collect()
 }
 
 /// How a process ended, in words.

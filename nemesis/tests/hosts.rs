@@ -23,33 +23,22 @@ fn skip(error: &HostsError) {
 }
 
 fn probe(hosts: &Hosts, expected: &BTreeSet<Link>) -> BTreeSet<Link> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(hosts.probe(expected)).expect("a probe")
 }
 
 /// Cuts `links` and tries all of them.
 fn check_cut(hosts: &mut Hosts, count: usize, links: BTreeSet<Link>) {
     let took = hosts.cut(&links).expect("a cut");
-    let whole: BTreeSet<Link> = Link::all(count)
-        .filter(|link| !links.contains(link))
-        .collect();
+    let whole: BTreeSet<Link> = Link::all(count).filter(|link| !links.contains(link)).collect();
     assert_eq!(probe(hosts, &whole), whole, "with {links:?} cut");
-    println!(
-        "{:?}: {} links cut in {took:?}",
-        hosts.network(),
-        links.len()
-    );
+    println!("{:?}: {} links cut in {took:?}", hosts.network(), links.len());
 }
 
 fn cuts_stop_what_they_name(mut hosts: Hosts) {
     let between = |one: &[usize], other: &[usize]| -> BTreeSet<Link> {
         let links = Link::all(5);
-        links
-            .filter(|link| one.contains(&link.from) && other.contains(&link.to))
-            .collect()
+        links.filter(|link| one.contains(&link.from) && other.contains(&link.to)).collect()
     };
     check_cut(&mut hosts, 5, BTreeSet::new());
     let halves = &between(&[0, 1], &[2, 3, 4]) | &between(&[2, 3, 4], &[0, 1]);
@@ -71,9 +60,7 @@ fn cuts_of_proxies_stop_what_they_name() {
 
 /// A thread that plays node `node`: it listens where the node would, and sends back what it hears.
 fn echo(hosts: &Hosts, node: usize) {
-    let namespace = hosts
-        .namespace(node)
-        .map(|namespace| namespace.try_clone_to_owned().expect("a copy"));
+    let namespace = hosts.namespace(node).map(|namespace| namespace.try_clone_to_owned().expect("a copy"));
     let address = hosts.addresses(node).peer;
     let (ready, wait) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
@@ -91,9 +78,7 @@ fn echo(hosts: &Hosts, node: usize) {
 
 /// The connection that node `from` opens to node `to`.
 fn connect(hosts: &Hosts, from: usize, to: usize) -> TcpStream {
-    let namespace = hosts
-        .namespace(from)
-        .map(|namespace| namespace.try_clone_to_owned().expect("a copy"));
+    let namespace = hosts.namespace(from).map(|namespace| namespace.try_clone_to_owned().expect("a copy"));
     let address = hosts.addresses(from).peers[to];
     let connected = std::thread::spawn(move || {
         if let Some(namespace) = namespace {
@@ -113,17 +98,10 @@ fn connections_are_cut_and_go_on(mut hosts: Hosts) {
     for link in [Link { from: 0, to: 1 }, Link { from: 1, to: 0 }] {
         hosts.cut(&BTreeSet::from([link])).expect("a cut");
         stream.write_all(b"b").expect("room in the socket");
-        stream
-            .set_read_timeout(Some(Duration::from_millis(100)))
-            .expect("a timeout");
-        assert!(
-            stream.read_exact(&mut byte).is_err(),
-            "an answer over a cut link"
-        );
+        stream.set_read_timeout(Some(Duration::from_millis(100))).expect("a timeout");
+        assert!(stream.read_exact(&mut byte).is_err(), "an answer over a cut link");
         hosts.cut(&BTreeSet::new()).expect("healing");
-        stream
-            .set_read_timeout(Some(Duration::from_secs(10)))
-            .expect("a timeout");
+        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
         stream.read_exact(&mut byte).expect("what was held arrives");
         assert_eq!(&byte, b"b");
     }
@@ -142,11 +120,7 @@ fn a_connection_through_proxies_is_cut_and_goes_on() {
 #[test]
 fn auto_takes_the_best_and_says_which() {
     with_hosts(NetworkChoice::Auto, 3, |hosts| {
-        let expected = if hosts.network() == Network::Netns {
-            "netns: "
-        } else {
-            "proxy: "
-        };
+        let expected = if hosts.network() == Network::Netns { "netns: " } else { "proxy: " };
         assert!(hosts.reason().starts_with(expected), "{}", hosts.reason());
     });
 }

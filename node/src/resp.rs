@@ -60,11 +60,7 @@ pub fn decode_request(buffer: &mut BytesMut) -> Result<Option<Vec<Bytes>>, Proto
 
 /// Writes a request.
 pub fn encode_request(arguments: &[Bytes]) -> Bytes {
-    let size = arguments
-        .iter()
-        .map(|argument| argument.len() + 16)
-        .sum::<usize>()
-        + 16;
+    let size = arguments.iter().map(|argument| argument.len() + 16).sum::<usize>() + 16;
     let mut buffer = BytesMut::with_capacity(size);
     put_line(&mut buffer, b'*', arguments.len() as i64);
     for argument in arguments {
@@ -83,10 +79,7 @@ pub fn encode_reply(reply: &Reply, buffer: &mut BytesMut) {
         }
         Reply::Error(text) => {
             buffer.put_u8(b'-');
-            buffer.extend(
-                text.bytes()
-                    .map(|byte| if byte < b' ' { b' ' } else { byte }),
-            );
+            buffer.extend(text.bytes().map(|byte| if byte < b' ' { b' ' } else { byte }));
             buffer.put_slice(b"\r\n");
         }
         Reply::Integer(number) => put_line(buffer, b':', *number),
@@ -161,22 +154,14 @@ fn length(buffer: &[u8], at: usize, kind: u8) -> Result<Option<(usize, usize)>, 
             _ => Err(ProtocolError("a length is too long")),
         };
     };
-    let digits = rest[1..end]
-        .strip_suffix(b"\r")
-        .ok_or(ProtocolError("a line ends without \\r"))?;
+    let digits = rest[1..end].strip_suffix(b"\r").ok_or(ProtocolError("a line ends without \\r"))?;
     let text = std::str::from_utf8(digits).map_err(|_| ProtocolError("a length is no number"))?;
-    let number = text
-        .parse()
-        .map_err(|_| ProtocolError("a length is no number"))?;
+    let number = text.parse().map_err(|_| ProtocolError("a length is no number"))?;
     Ok(Some((number, at + end + 1)))
 }
 
 fn decode_inline(buffer: &mut BytesMut) -> Result<Option<Vec<Bytes>>, ProtocolError> {
-    let Some(end) = buffer
-        .iter()
-        .take(LINE_BYTES_MAX)
-        .position(|&byte| byte == b'\n')
-    else {
+    let Some(end) = buffer.iter().take(LINE_BYTES_MAX).position(|&byte| byte == b'\n') else {
         return match buffer.len() {
             0..LINE_BYTES_MAX => Ok(None),
             _ => Err(ProtocolError("a line is too long")),
@@ -184,9 +169,7 @@ fn decode_inline(buffer: &mut BytesMut) -> Result<Option<Vec<Bytes>>, ProtocolEr
     };
     let line = buffer.split_to(end).freeze();
     buffer.advance(1);
-    let words = line
-        .split(u8::is_ascii_whitespace)
-        .filter(|word| !word.is_empty());
+    let words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
     Ok(Some(words.map(|word| line.slice_ref(word)).collect()))
 }
 
@@ -204,10 +187,7 @@ mod tests {
         let mut buffer = BytesMut::from(&encode_request(&request)[..]);
         buffer.extend_from_slice(b"PING now\r\n");
         assert_eq!(decode_request(&mut buffer), Ok(Some(request)));
-        assert_eq!(
-            decode_request(&mut buffer),
-            Ok(Some(vec!["PING".into(), "now".into()]))
-        );
+        assert_eq!(decode_request(&mut buffer), Ok(Some(vec!["PING".into(), "now".into()])));
         assert!(buffer.is_empty());
     }
 
@@ -217,23 +197,13 @@ mod tests {
         for cut in 0..whole.len() {
             let mut buffer = BytesMut::from(&whole[..cut]);
             assert_eq!(decode_request(&mut buffer), Ok(None), "cut at {cut}");
-            assert_eq!(
-                buffer.len(),
-                cut,
-                "nothing is taken off before the whole is there"
-            );
+            assert_eq!(buffer.len(), cut, "nothing is taken off before the whole is there");
         }
     }
 
     #[test]
     fn bombs_are_refused_before_they_arrive() {
-        for bomb in [
-            "*999999999\r\n",
-            "*1\r\n$99999999999\r\n",
-            "*1\r\n$-1\r\n",
-            "*1\r\n:5\r\n",
-            "*x\r\n",
-        ] {
+        for bomb in ["*999999999\r\n", "*1\r\n$99999999999\r\n", "*1\r\n$-1\r\n", "*1\r\n:5\r\n", "*x\r\n"] {
             assert!(decode(bomb).is_err(), "{bomb:?}");
         }
         assert!(decode(&format!("*{}", "1".repeat(40))).is_err());

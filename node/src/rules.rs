@@ -63,13 +63,8 @@ impl Rules {
 
 impl Defect {
     /// Every planted bug.
-    pub const ALL: [Defect; 5] = [
-        Defect::ReadLocal,
-        Defect::AckEarly,
-        Defect::CommitQ1,
-        Defect::MemLog,
-        Defect::MemVote,
-    ];
+    pub const ALL: [Defect; 5] =
+        [Defect::ReadLocal, Defect::AckEarly, Defect::CommitQ1, Defect::MemLog, Defect::MemVote];
 
     /// The id that `--defect` takes.
     pub fn id(self) -> &'static str {

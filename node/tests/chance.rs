@@ -30,15 +30,11 @@ impl Seen {
             let standing = raft.standing();
             if standing.role == Role::Leader {
                 let first = *self.leaders.entry(standing.term).or_insert(id);
-                ensure(first == id, || {
-                    format!("{first} and {id} lead term {}", standing.term)
-                })?;
+                ensure(first == id, || format!("{first} and {id} lead term {}", standing.term))?;
             }
             for entry in &node.entries {
                 let chain = *self.chains.entry(entry.id).or_insert(entry.chain);
-                ensure(chain == entry.chain, || {
-                    format!("two histories lead to {}", entry.id)
-                })?;
+                ensure(chain == entry.chain, || format!("two histories lead to {}", entry.id))?;
             }
             for (place, entry) in node.applied.iter().enumerate() {
                 match self.committed.get(place) {
@@ -67,10 +63,7 @@ fn live(seed: u64, rules: Rules) -> Result<(), String> {
         let id = world.members[random.random_range(0..world.members.len())];
         match random.random_range(0..100) {
             0..50 if !world.network.is_empty() => {
-                let reach = world
-                    .network
-                    .len()
-                    .min(if random.random_bool(0.9) { 1 } else { 8 });
+                let reach = world.network.len().min(if random.random_bool(0.9) { 1 } else { 8 });
                 let place = random.random_range(0..reach);
                 match random.random_range(0..20) {
                     0 => drop(world.network.remove(place)),
@@ -81,10 +74,7 @@ fn live(seed: u64, rules: Rules) -> Result<(), String> {
             50..75 => drop(world.sync(id)),
             75..85 => {
                 world.now = world.now + Duration::from_millis(random.random_range(0..20));
-                if world
-                    .raft(id)
-                    .is_some_and(|raft| raft.deadline() <= world.now)
-                {
+                if world.raft(id).is_some_and(|raft| raft.deadline() <= world.now) {
                     world.step(id, Input::Tick);
                 }
             }
@@ -99,8 +89,7 @@ fn live(seed: u64, rules: Rules) -> Result<(), String> {
             99 => world.cut.clear(),
             _ => {}
         }
-        seen.check(&world)
-            .map_err(|error| format!("{error}\n{}", world.log))?;
+        seen.check(&world).map_err(|error| format!("{error}\n{}", world.log))?;
     }
     recover(&mut world, seen)
 }
@@ -116,36 +105,17 @@ fn recover(world: &mut World, mut seen: Seen) -> Result<(), String> {
     let goal = Payload::Command("after".into());
     for _ in 0..200 {
         world.settle(|_| true);
-        let due = world
-            .members
-            .iter()
-            .filter_map(|&id| Some((world.raft(id)?.deadline(), id)))
-            .min();
+        let due = world.members.iter().filter_map(|&id| Some((world.raft(id)?.deadline(), id))).min();
         let (_, id) = due.expect("everybody is up");
         world.timeout(id);
         world.settle(|_| true);
-        let leads = |id: &NodeId| {
-            world
-                .raft(*id)
-                .is_some_and(|raft| raft.standing().role == Role::Leader)
-        };
-        if let [leader] = world
-            .members
-            .iter()
-            .copied()
-            .filter(leads)
-            .collect::<Vec<_>>()[..]
-        {
+        let leads = |id: &NodeId| world.raft(*id).is_some_and(|raft| raft.standing().role == Role::Leader);
+        if let [leader] = world.members.iter().copied().filter(leads).collect::<Vec<_>>()[..] {
             world.propose(leader, "after");
         }
         world.settle(|_| true);
-        seen.check(world)
-            .map_err(|error| format!("{error}\n{}", world.log))?;
-        if world
-            .nodes
-            .values()
-            .all(|node| node.applied.iter().any(|entry| entry.payload == goal))
-        {
+        seen.check(world).map_err(|error| format!("{error}\n{}", world.log))?;
+        if world.nodes.values().all(|node| node.applied.iter().any(|entry| entry.payload == goal)) {
             return Ok(());
         }
     }
@@ -153,10 +123,7 @@ fn recover(world: &mut World, mut seen: Seen) -> Result<(), String> {
 }
 
 fn seeds() -> std::ops::Range<u64> {
-    match std::env::var("SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok())
-    {
+    match std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()) {
         Some(seed) => seed..seed + 1,
         None => 0..2000,
     }

@@ -17,13 +17,8 @@ fn scripts() {
         let mut world = World::new(3, 1, Rules::ALL);
         file.run(|case| {
             let argument = case.args.iter().next();
-            let (word, value) = argument
-                .map(|(word, values)| (word.as_str(), values.first()))
-                .unzip();
-            let words = [
-                word.unwrap_or(""),
-                value.flatten().map_or("", String::as_str),
-            ];
+            let (word, value) = argument.map(|(word, values)| (word.as_str(), values.first())).unzip();
+            let words = [word.unwrap_or(""), value.flatten().map_or("", String::as_str)];
             run(&mut world, &case.directive, words, &case.input);
             let mut log = std::mem::take(&mut world.log);
             if log.is_empty() {
@@ -81,22 +76,14 @@ fn run(world: &mut World, command: &str, words: [&str; 2], input: &str) {
 
 fn describe(body: &Body) -> String {
     match body {
-        Body::AppendEntries {
-            previous, entries, ..
-        } => {
+        Body::AppendEntries { previous, entries, .. } => {
             let entries: Vec<String> = entries.iter().map(|entry| entry.id.to_string()).collect();
             format!("[{}] after {previous}", entries.join(" "))
         }
-        Body::AppendEntriesReply {
-            result: AppendResult::Accepted { matched },
-            ..
-        } => {
+        Body::AppendEntriesReply { result: AppendResult::Accepted { matched }, .. } => {
             format!("matched up to {matched}")
         }
-        Body::AppendEntriesReply {
-            result: AppendResult::Rejected { hint, .. },
-            ..
-        } => {
+        Body::AppendEntriesReply { result: AppendResult::Rejected { hint, .. }, .. } => {
             format!("refused, at most {hint}")
         }
         other => format!("{other:?}"),
@@ -113,11 +100,7 @@ fn logs(world: &mut World) {
                 Payload::Noop => "-".to_owned(),
                 Payload::Command(command) => String::from_utf8_lossy(command).into_owned(),
             };
-            let star = if node.applied.contains(entry) {
-                "*"
-            } else {
-                ""
-            };
+            let star = if node.applied.contains(entry) { "*" } else { "" };
             let _ = write!(text, " {}{command}{star}", entry.id.term);
         }
         text.push('\n');

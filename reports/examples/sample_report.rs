@@ -41,15 +41,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let results = results(verdict, seed, &history, &faults, &leaders);
     eprintln!("measured {} events in {:?}", history.len(), began.elapsed());
 
-    let run =
-        Store::open(folder)?.create_run(&format!("sample-{verdict}"), seed, SystemTime::now())?;
+    let run = Store::open(folder)?.create_run(&format!("sample-{verdict}"), seed, SystemTime::now())?;
     let began = Instant::now();
-    let view = RunView {
-        results: &results,
-        history: &history,
-        faults: &faults,
-        leaders: &leaders,
-    };
+    let view = RunView { results: &results, history: &history, faults: &faults, leaders: &leaders };
     write_results(&run, &results)?;
     write_reports(&run, &view)?;
     eprintln!("wrote {} in {:?}", run.path().display(), began.elapsed());
@@ -61,27 +55,12 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn faults_and_leaders(random: &mut ChaCha8Rng) -> (Vec<FaultSpan>, Vec<LeaderChange>) {
     let plan = [
         ("kill", "kill@leader", "SIGKILL to n1", true),
-        (
-            "partition",
-            "partition:bridge@leader",
-            "n1 n2 | n4 n5, n3 sees both",
-            true,
-        ),
+        ("partition", "partition:bridge@leader", "n1 n2 | n4 n5, n3 sees both", true),
         ("pause", "pause@one", "SIGSTOP to n4", false),
-        (
-            "partition",
-            "partition:isolate-leader",
-            "n3 | n1 n2 n4 n5",
-            true,
-        ),
+        ("partition", "partition:isolate-leader", "n3 | n1 n2 n4 n5", true),
         ("kill", "kill@minority", "SIGKILL to n2 n5", false),
         ("pause", "pause@leader", "SIGSTOP to n2", true),
-        (
-            "partition",
-            "partition:one-way@one",
-            "n5 hears nobody",
-            false,
-        ),
+        ("partition", "partition:one-way@one", "n5 hears nobody", false),
         ("kill", "kill@majority", "SIGKILL to n1 n2 n3", true),
     ];
     let (mut faults, mut leaders) = (Vec::new(), vec![leader(-40 * MS as i64, 1, 2)]);
@@ -104,11 +83,7 @@ fn faults_and_leaders(random: &mut ChaCha8Rng) -> (Vec<FaultSpan>, Vec<LeaderCha
         });
         if elects {
             let elected_ns = (at_ns + random.random_range(410 * MS..700 * MS)) as i64;
-            leaders.push(leader(
-                elected_ns,
-                1 + (id + 1) % 5,
-                leaders.len() as u64 + 2,
-            ));
+            leaders.push(leader(elected_ns, 1 + (id + 1) % 5, leaders.len() as u64 + 2));
         }
         at_ns += random.random_range(2_400 * MS..3_800 * MS);
     }
@@ -116,11 +91,7 @@ fn faults_and_leaders(random: &mut ChaCha8Rng) -> (Vec<FaultSpan>, Vec<LeaderCha
 }
 
 fn leader(time_ns: i64, node: u64, term: u64) -> LeaderChange {
-    LeaderChange {
-        time_ns,
-        node: format!("n{node}"),
-        term,
-    }
+    LeaderChange { time_ns, node: format!("n{node}"), term }
 }
 
 /// Clients in a closed loop that stall before each new leader, and sometimes time out then.
@@ -156,14 +127,9 @@ fn history(count: u64, leaders: &[LeaderChange], random: &mut ChaCha8Rng) -> Vec
 
 /// How long an operation at `now_ns` waits for the next leader, if it is one of those who must.
 fn stall_ns(now_ns: u64, leaders: &[LeaderChange]) -> u64 {
-    let next = leaders
-        .iter()
-        .filter_map(|leader| u64::try_from(leader.time_ns).ok());
+    let next = leaders.iter().filter_map(|leader| u64::try_from(leader.time_ns).ok());
     let waits = next.map(|elected_ns| elected_ns.saturating_sub(now_ns));
-    waits
-        .filter(|wait_ns| (1..400 * MS).contains(wait_ns))
-        .min()
-        .unwrap_or(0)
+    waits.filter(|wait_ns| (1..400 * MS).contains(wait_ns)).min().unwrap_or(0)
 }
 
 fn event(time: u64, process: u64, kind: EventKind, f: &'static str) -> Event {
@@ -189,8 +155,7 @@ fn results(
 ) -> Results {
     let measures = measure(history, faults, leaders);
     let vacuous = verdict == Verdict::Vacuous;
-    let reasons =
-        vacuous.then(|| "No `cas` ever succeeded, so the run says nothing about it.".to_owned());
+    let reasons = vacuous.then(|| "No `cas` ever succeeded, so the run says nothing about it.".to_owned());
     Results {
         verdict,
         reasons: reasons.into_iter().collect(),
@@ -223,10 +188,8 @@ fn results(
 }
 
 fn linearizability(verdict: Verdict) -> Map<String, Value> {
-    let mut details = Map::from_iter([
-        ("engine".to_owned(), json!("wgl")),
-        ("model".to_owned(), json!("cas-register")),
-    ]);
+    let mut details =
+        Map::from_iter([("engine".to_owned(), json!("wgl")), ("model".to_owned(), json!("cas-register"))]);
     if verdict == Verdict::Invalid {
         details.insert("failure".to_owned(), json!(stale_read()));
     }
@@ -236,21 +199,20 @@ fn linearizability(verdict: Verdict) -> Map<String, Value> {
 /// A read that returns what had been overwritten before it began.
 fn stale_read() -> Failure {
     let operation =
-        |process, label: &str, from_us: u64, until_us: Option<u64>, order: Option<usize>| {
-            FailureOperation {
-                process: Process::Client(process),
-                f: label.split(' ').next().unwrap_or_default().to_owned(),
-                label: label.to_owned(),
-                invoked_ns: 5_850 * MS + from_us * 1_000,
-                completed_ns: until_us.map(|until_us| 5_850 * MS + until_us * 1_000),
-                culprit: order == Some(0),
-                order: order.filter(|order| *order > 0),
-            }
+        |process, label: &str, from_us: u64, until_us: Option<u64>, order: Option<usize>| FailureOperation {
+            process: Process::Client(process),
+            f: label.split(' ').next().unwrap_or_default().to_owned(),
+            label: label.to_owned(),
+            invoked_ns: 5_850 * MS + from_us * 1_000,
+            completed_ns: until_us.map(|until_us| 5_850 * MS + until_us * 1_000),
+            culprit: order == Some(0),
+            order: order.filter(|order| *order > 0),
         };
     Failure {
         key: Some(json!("x")),
         anomaly: "stale read".into(),
-        sentence: "process 4 read x = 3 at 5.876 s, although process 7 had overwritten it with 4 by 5.868 s".into(),
+        sentence: "process 4 read x = 3 at 5.876 s, although process 7 had overwritten it with 4 by 5.868 s"
+            .into(),
         operations: vec![
             operation(3, "write 3", 0, Some(4_100), Some(1)),
             operation(4, "read → 3", 3_000, Some(7_400), Some(2)),

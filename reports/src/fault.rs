@@ -49,9 +49,7 @@ pub struct LeaderChange {
 
 /// A line of the ledger that is none.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "cannot read line {line} of the fault ledger: {source} (hint: the file may be from another version)"
-)]
+#[error("cannot read line {line} of the fault ledger: {source} (hint: the file may be from another version)")]
 pub struct LedgerError {
     line: usize,
     source: serde_json::Error,
@@ -70,10 +68,7 @@ pub fn parse_ledger(text: &str) -> Result<Vec<FaultSpan>, LedgerError> {
             Ok(step) => spans.entry(step.id).or_default().take_step(step),
             Err(_) if !line.ends_with('\n') => break,
             Err(source) => {
-                return Err(LedgerError {
-                    line: number + 1,
-                    source,
-                });
+                return Err(LedgerError { line: number + 1, source });
             }
         }
     }
@@ -203,9 +198,6 @@ mod tests {
         assert_eq!(parse_ledger(&cut).expect("a cut ledger").len(), 2);
         let damaged = format!("nonsense\n{LEDGER}");
         let error = parse_ledger(&damaged).expect_err("damage").to_string();
-        assert!(
-            error.starts_with("cannot read line 1 of the fault ledger"),
-            "{error}"
-        );
+        assert!(error.starts_with("cannot read line 1 of the fault ledger"), "{error}");
     }
 }

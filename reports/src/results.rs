@@ -167,10 +167,7 @@ impl Results {
     ///
     /// A `failure` that cannot be read is left out here and shown among the checker's other details.
     pub fn failures(&self) -> Vec<(&str, Failure)> {
-        self.checkers
-            .iter()
-            .filter_map(|(name, checker)| Some((name.as_str(), checker.failure()?)))
-            .collect()
+        self.checkers.iter().filter_map(|(name, checker)| Some((name.as_str(), checker.failure()?))).collect()
     }
 }
 
@@ -189,20 +186,14 @@ impl CheckerResult {
             .into_iter()
             .flatten()
             .map(violation_sentence);
-        let reason = self
-            .details
-            .get("reason")
-            .and_then(Value::as_str)
-            .map(str::to_owned);
+        let reason = self.details.get("reason").and_then(Value::as_str).map(str::to_owned);
         violations.chain(reason).collect()
     }
 }
 
 /// A violation is a sentence, or an object that holds one; anything else is shown as it stands, never dropped.
 fn violation_sentence(violation: &Value) -> String {
-    let sentence = violation
-        .as_str()
-        .or_else(|| violation.get("sentence")?.as_str());
+    let sentence = violation.as_str().or_else(|| violation.get("sentence")?.as_str());
     let name = violation.get("name").and_then(Value::as_str);
     match (name, sentence) {
         (Some(name), Some(sentence)) => format!("{name}: {sentence}"),
@@ -227,15 +218,7 @@ mod tests {
         }))
         .expect("a checker's result");
         assert_eq!(checker.failure().expect("a failure").anomaly, "stale read");
-        assert_eq!(
-            checker.sentences(),
-            [
-                "one leader: two in term 3",
-                "bare",
-                r#"{"odd":1}"#,
-                "out of time"
-            ]
-        );
+        assert_eq!(checker.sentences(), ["one leader: two in term 3", "bare", r#"{"odd":1}"#, "out of time"]);
     }
 
     #[test]

@@ -27,10 +27,7 @@ pub(crate) fn event(time_ns: u64, process: u64, kind: EventKind, f: &'static str
 
 /// An event that is no operation.
 pub(crate) fn nemesis_event(time_ns: u64) -> Event {
-    Event {
-        process: Process::Nemesis,
-        ..event(time_ns, 0, EventKind::Info, "kill")
-    }
+    Event { process: Process::Nemesis, ..event(time_ns, 0, EventKind::Info, "kill") }
 }
 
 /// Two thousand operations in four seconds, none between 1000 and 1250 ms, where one is left unknown.
@@ -43,11 +40,7 @@ pub(crate) fn history() -> Vec<Event> {
         if silent && invoked_ms > 1_000 {
             continue;
         }
-        let kind = if silent {
-            EventKind::Info
-        } else {
-            EventKind::Ok
-        };
+        let kind = if silent { EventKind::Info } else { EventKind::Ok };
         let latency_ms = if silent { 900 } else { 1 };
         events.push(event(invoked_ms * MS, process, EventKind::Invoke, f));
         events.push(event((invoked_ms + latency_ms) * MS, process, kind, f));
@@ -76,11 +69,7 @@ pub(crate) fn faults() -> Vec<FaultSpan> {
 
 /// The leader before and after it.
 pub(crate) fn leaders() -> Vec<LeaderChange> {
-    let leader = |time_ns, node: &str, term| LeaderChange {
-        time_ns,
-        node: node.into(),
-        term,
-    };
+    let leader = |time_ns, node: &str, term| LeaderChange { time_ns, node: node.into(), term };
     vec![leader(-7, "n1", 2), leader(1_180 * MS as i64, "n2", 3)]
 }
 
@@ -104,11 +93,7 @@ pub(crate) fn results() -> Results {
         time_limit_s: 4.0,
         seconds: 5.5,
         throughput: measures.throughput,
-        checkers: [(
-            "linearizability".to_owned(),
-            checker(Verdict::Valid, Value::Null),
-        )]
-        .into(),
+        checkers: [("linearizability".to_owned(), checker(Verdict::Valid, Value::Null))].into(),
         faults: measures.faults,
         recovery: measures.recovery,
         latency: measures.latency,
@@ -130,11 +115,7 @@ pub(crate) fn invalid_results() -> Results {
     });
     let mut results = results();
     results.verdict = Verdict::Invalid;
-    results.checkers = [(
-        "linearizability".to_owned(),
-        checker(Verdict::Invalid, failure),
-    )]
-    .into();
+    results.checkers = [("linearizability".to_owned(), checker(Verdict::Invalid, failure))].into();
     results
 }
 

@@ -10,17 +10,11 @@ use crate::wording;
 /// The summary as plain text, with colours only if asked. Ends with a line feed.
 pub fn summary(results: &Results, color: bool) -> String {
     let mut text = String::new();
-    let heading = format!(
-        "{} · {} · {} nodes · {}",
-        results.system, results.workload, results.nodes, results.network
-    );
+    let heading =
+        format!("{} · {} · {} nodes · {}", results.system, results.workload, results.nodes, results.network);
     line(&mut text, &paint(&heading, BOLD, color));
     line(&mut text, "");
-    for table in [
-        operation_table(results),
-        fault_table(results),
-        checker_table(results),
-    ] {
+    for table in [operation_table(results), fault_table(results), checker_table(results)] {
         if table.len() > 1 {
             push_table(&mut text, &table, color);
             line(&mut text, "");
@@ -33,15 +27,8 @@ pub fn summary(results: &Results, color: bool) -> String {
     if !results.note.is_empty() {
         line(&mut text, &format!("note: {}", results.note));
     }
-    let verdict = paint(
-        &results.verdict.to_string(),
-        verdict_color(results.verdict),
-        color,
-    );
-    line(
-        &mut text,
-        &format!("{verdict}: {}", wording::verdict_sentence(results)),
-    );
+    let verdict = paint(&results.verdict.to_string(), verdict_color(results.verdict), color);
+    line(&mut text, &format!("{verdict}: {}", wording::verdict_sentence(results)));
     line(&mut text, &format!("repeat: {}", results.command));
     text
 }
@@ -49,25 +36,12 @@ pub fn summary(results: &Results, color: bool) -> String {
 type Row = Vec<String>;
 
 fn operation_table(results: &Results) -> Vec<Row> {
-    let mut table = vec![row([
-        "operation",
-        "ok",
-        "fail",
-        "info",
-        "p50",
-        "p99",
-        "p99.9",
-        "max",
-    ])];
+    let mut table = vec![row(["operation", "ok", "fail", "info", "p50", "p99", "p99.9", "max"])];
     for (f, count) in &results.operations {
         let [p50, p99, p999, max] = match results.latency.get(f) {
-            Some(latency) => [
-                latency.p50_ms,
-                latency.p99_ms,
-                latency.p999_ms,
-                latency.max_ms,
-            ]
-            .map(wording::duration),
+            Some(latency) => {
+                [latency.p50_ms, latency.p99_ms, latency.p999_ms, latency.max_ms].map(wording::duration)
+            }
             None => ["–"; 4].map(str::to_owned),
         };
         let [ok, fail, info] = [count.ok, count.fail, count.info].map(wording::grouped);
@@ -77,26 +51,11 @@ fn operation_table(results: &Results) -> Vec<Row> {
 }
 
 fn fault_table(results: &Results) -> Vec<Row> {
-    let mut table = vec![row([
-        "fault",
-        "planned",
-        "applied",
-        "proven",
-        "outage p50",
-        "p99",
-        "max",
-    ])];
+    let mut table = vec![row(["fault", "planned", "applied", "proven", "outage p50", "p99", "max"])];
     for (kind, count) in &results.faults {
-        let outage = results
-            .recovery
-            .by_fault
-            .get(kind)
-            .copied()
-            .unwrap_or_default();
-        let [planned, applied, proven] =
-            [count.planned, count.applied, count.proven].map(wording::grouped);
-        let [p50, p99, max] =
-            [outage.p50_ms, outage.p99_ms, outage.max_ms].map(wording::duration_or_dash);
+        let outage = results.recovery.by_fault.get(kind).copied().unwrap_or_default();
+        let [planned, applied, proven] = [count.planned, count.applied, count.proven].map(wording::grouped);
+        let [p50, p99, max] = [outage.p50_ms, outage.p99_ms, outage.max_ms].map(wording::duration_or_dash);
         table.push(vec![kind.clone(), planned, applied, proven, p50, p99, max]);
     }
     table
@@ -118,13 +77,7 @@ fn row<const N: usize>(cells: [&str; N]) -> Row {
 fn push_table(text: &mut String, table: &[Row], color: bool) {
     let columns = table.first().map_or(0, Vec::len);
     let widths: Vec<usize> = (0..columns)
-        .map(|column| {
-            table
-                .iter()
-                .map(|row| row[column].chars().count())
-                .max()
-                .unwrap_or(0)
-        })
+        .map(|column| table.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
         .collect();
     for (number, row) in table.iter().enumerate() {
         let mut cells = format!("  {:<width$}", row[0], width = widths[0]);

@@ -11,9 +11,7 @@ pub(crate) fn verdict_sentence(results: &Results) -> String {
         Verdict::Invalid => invalid_sentence(results),
         Verdict::Vacuous | Verdict::Unknown | Verdict::Harness => {
             let reason = results.reasons.first().cloned();
-            reason
-                .or_else(|| any_sentence(results))
-                .unwrap_or_else(|| "No reason was recorded.".to_owned())
+            reason.or_else(|| any_sentence(results)).unwrap_or_else(|| "No reason was recorded.".to_owned())
         }
     }
 }
@@ -33,15 +31,11 @@ fn valid_sentence(results: &Results) -> String {
     let proven: u64 = results.faults.values().map(|count| count.proven).sum();
     let operations = format!("{} successful operations", grouped(ok));
     match proven {
-        0 => format!(
-            "Every checker accepts what the clients saw in {operations}. No fault was injected."
-        ),
-        1 => format!(
-            "Every checker accepts what the clients saw in {operations}, under 1 proven fault."
-        ),
-        many => format!(
-            "Every checker accepts what the clients saw in {operations}, under {many} proven faults."
-        ),
+        0 => format!("Every checker accepts what the clients saw in {operations}. No fault was injected."),
+        1 => format!("Every checker accepts what the clients saw in {operations}, under 1 proven fault."),
+        many => {
+            format!("Every checker accepts what the clients saw in {operations}, under {many} proven faults.")
+        }
     }
 }
 
@@ -66,9 +60,7 @@ fn any_sentence(results: &Results) -> Option<String> {
 /// `text` as the beginning of a sentence.
 pub(crate) fn capitalized(text: &str) -> String {
     let mut rest = text.chars();
-    rest.next().map_or_else(String::new, |first| {
-        first.to_uppercase().chain(rest).collect()
-    })
+    rest.next().map_or_else(String::new, |first| first.to_uppercase().chain(rest).collect())
 }
 
 /// What a verdict means for somebody who sees it for the first time.
@@ -121,10 +113,7 @@ mod tests {
 
     #[test]
     fn numbers_read_well() {
-        assert_eq!(
-            [0, 999, 1_000, 1_234_567].map(grouped),
-            ["0", "999", "1,000", "1,234,567"]
-        );
+        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
         let durations = [0.414, 37.04, 250.0, 1_500.0].map(duration);
         assert_eq!(durations, ["0.41 ms", "37.0 ms", "250 ms", "1.50 s"]);
     }

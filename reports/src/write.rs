@@ -39,8 +39,7 @@ pub enum ReportError {
 
 /// Writes `results.json`.
 pub fn write_results(folder: &RunFolder, results: &Results) -> Result<(), StoreError> {
-    let mut json =
-        serde_json::to_vec_pretty(results).expect("results are plain data with text keys");
+    let mut json = serde_json::to_vec_pretty(results).expect("results are plain data with text keys");
     json.push(b'\n');
     folder.write_atomic("results.json", &json)
 }
@@ -113,9 +112,7 @@ mod tests {
         let (_store, folder) = written(&sample::invalid_results());
         let page = folder.read("report.html").expect("a page");
         let page = page.replace(r#"xmlns="http://www.w3.org/2000/svg""#, "");
-        for outside in [
-            "http://", "https://", "src=", "href=", "url(", "@import", "<link",
-        ] {
+        for outside in ["http://", "https://", "src=", "href=", "url(", "@import", "<link"] {
             assert!(!page.contains(outside), "the page contains `{outside}`");
         }
     }
@@ -135,10 +132,7 @@ mod tests {
             "Latency quantiles",
         ]
         .into_iter()
-        .map(|words| {
-            page.find(words)
-                .unwrap_or_else(|| panic!("the page lacks `{words}`"))
-        })
+        .map(|words| page.find(words).unwrap_or_else(|| panic!("the page lacks `{words}`")))
         .collect();
         assert!(places.is_sorted(), "{places:?}");
     }
@@ -146,12 +140,8 @@ mod tests {
     #[test]
     fn a_drawing_of_an_earlier_report_does_not_outlive_it() {
         let (_store, folder) = written(&sample::invalid_results());
-        folder
-            .read("plots/violation.svg")
-            .expect("a violation is drawn");
+        folder.read("plots/violation.svg").expect("a violation is drawn");
         rewrite(&folder, &sample::results());
-        folder
-            .read("plots/violation.svg")
-            .expect_err("a valid run has none");
+        folder.read("plots/violation.svg").expect_err("a valid run has none");
     }
 }

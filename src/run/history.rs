@@ -19,9 +19,7 @@ const LAG_MAX: Duration = Duration::from_millis(250);
 pub(super) fn write_history(path: &Path) -> io::Result<(Sender<Event>, JoinHandle<io::Result<()>>)> {
     let file = BufWriter::with_capacity(1 << 16, File::create(path)?);
     let (sender, receiver) = channel();
-    let thread = std::thread::Builder::new()
-        .name("history".into())
-        .spawn(move || keep(file, &receiver))?;
+    let thread = std::thread::Builder::new().name("history".into()).spawn(move || keep(file, &receiver))?;
     Ok((sender, thread))
 }
 
@@ -71,16 +69,10 @@ mod tests {
         let line = r#"{"index":0,"time":7,"process":3,"type":"invoke","f":"read","key":"k1","value":null,"node":"n1"}"#;
         let deadline = Instant::now() + Duration::from_secs(1);
         while std::fs::read_to_string(&path).expect("a file").trim_end() != line {
-            assert!(
-                Instant::now() < deadline,
-                "the line is not there within a second"
-            );
+            assert!(Instant::now() < deadline, "the line is not there within a second");
             std::thread::yield_now();
         }
         drop(sender);
-        thread
-            .join()
-            .expect("no panic")
-            .expect("a file that can be written");
+        thread.join().expect("no panic").expect("a file that can be written");
     }
 }

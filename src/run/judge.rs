@@ -51,10 +51,7 @@ pub fn judge(case: &Case<'_>) -> Checkers {
     // The two oracles share nothing, and machines have two cores.
     let (linearizable, invariants) = std::thread::scope(|scope| {
         let inside = scope.spawn(|| raft_invariants(case));
-        (
-            linearizability(case),
-            inside.join().unwrap_or_else(|_| crashed("raft-invariants")),
-        )
+        (linearizability(case), inside.join().unwrap_or_else(|_| crashed("raft-invariants")))
     });
     let all = [
         ("linearizability", linearizable),
@@ -64,9 +61,7 @@ pub fn judge(case: &Case<'_>) -> Checkers {
         ("crashes", crashes(case)),
         ("recovery", recovery(case)),
     ];
-    all.into_iter()
-        .map(|(name, result)| (name.to_owned(), result))
-        .collect()
+    all.into_iter().map(|(name, result)| (name.to_owned(), result)).collect()
 }
 
 /// Why the worst verdict is what it is, one sentence each.
@@ -78,26 +73,20 @@ pub fn reasons(checkers: &Checkers) -> Vec<String> {
     let guilty = checkers.values().filter(|checker| checker.verdict == worst);
     guilty
         .flat_map(|checker| {
-            let failure = checker
-                .failure()
-                .map(|failure| format!("{}: {}", failure.anomaly, failure.sentence));
+            let failure =
+                checker.failure().map(|failure| format!("{}: {}", failure.anomaly, failure.sentence));
             failure.into_iter().chain(checker.sentences())
         })
         .collect()
 }
 
 fn result(verdict: Verdict, details: Value) -> CheckerResult {
-    let Value::Object(details) = details else {
-        unreachable!("details are an object")
-    };
+    let Value::Object(details) = details else { unreachable!("details are an object") };
     CheckerResult { verdict, details }
 }
 
 fn crashed(name: &str) -> CheckerResult {
-    result(
-        Verdict::Unknown,
-        json!({ "reason": format!("the checker `{name}` crashed: a bug in rafture") }),
-    )
+    result(Verdict::Unknown, json!({ "reason": format!("the checker `{name}` crashed: a bug in rafture") }))
 }
 
 fn linearizability(case: &Case<'_>) -> CheckerResult {
@@ -107,11 +96,7 @@ fn linearizability(case: &Case<'_>) -> CheckerResult {
         Err(error) => return result(Verdict::Unknown, json!({ "reason": error.to_string() })),
     };
     let out_of_time = || start.elapsed() > case.time_limit;
-    let limits = Limits {
-        out_of_time: &out_of_time,
-        memory_bytes: Some(MEMORY_BYTES_MAX),
-        threads: 2,
-    };
+    let limits = Limits { out_of_time: &out_of_time, memory_bytes: Some(MEMORY_BYTES_MAX), threads: 2 };
     let outcome = match linearizability::check(&operations, case.model, &limits) {
         Ok(outcome) => outcome,
         Err(error) => return result(Verdict::Unknown, json!({ "reason": error.to_string() })),
@@ -135,10 +120,7 @@ fn linearizability(case: &Case<'_>) -> CheckerResult {
 fn raft_invariants(case: &Case<'_>) -> CheckerResult {
     let events: usize = case.traces.values().map(Vec::len).sum();
     let outcome = invariants::check(case.traces);
-    result(
-        outcome.verdict,
-        json!({ "events": events, "violations": outcome.violations }),
-    )
+    result(outcome.verdict, json!({ "events": events, "violations": outcome.violations }))
 }
 
 /// A run in which some kind of operation never succeeded proves nothing about it.
@@ -149,14 +131,8 @@ fn operations(case: &Case<'_>) -> CheckerResult {
     match never.is_empty() {
         true => result(Verdict::Valid, json!({ "counts": counts })),
         false => {
-            let reason = format!(
-                "no `{}` ever succeeded, so nothing is proven about it",
-                never.join("`, `")
-            );
-            result(
-                Verdict::Vacuous,
-                json!({ "counts": counts, "reason": reason }),
-            )
+            let reason = format!("no `{}` ever succeeded, so nothing is proven about it", never.join("`, `"));
+            result(Verdict::Vacuous, json!({ "counts": counts, "reason": reason }))
         }
     }
 }
@@ -164,25 +140,14 @@ fn operations(case: &Case<'_>) -> CheckerResult {
 /// A fault that was asked for and never bit proves nothing; one that could not be done is the harness's failure.
 fn faults(case: &Case<'_>) -> CheckerResult {
     let counts = rafture_reports::measure::fault_counts(case.faults);
-    let proven = |kind: &&String| {
-        counts
-            .get(*kind)
-            .is_some_and(|count: &FaultCount| count.proven > 0)
-    };
+    let proven = |kind: &&String| counts.get(*kind).is_some_and(|count: &FaultCount| count.proven > 0);
     let toothless: Vec<&String> = case.kinds.iter().filter(|kind| !proven(kind)).collect();
-    let errors: Vec<&String> = case
-        .faults
-        .iter()
-        .filter_map(|fault| fault.error.as_ref())
-        .collect();
+    let errors: Vec<&String> = case.faults.iter().filter_map(|fault| fault.error.as_ref()).collect();
     match toothless[..] {
         [] => result(Verdict::Valid, json!({})),
         [kind, ..] => {
             let applied = counts.get(kind).map_or(0, |count| count.applied);
-            let because = errors
-                .last()
-                .map(|error| format!(": {error}"))
-                .unwrap_or_default();
+            let because = errors.last().map(|error| format!(": {error}")).unwrap_or_default();
             let reason = format!(
                 "of the faults `{kind}`, {applied} were applied and none was proven to bite{because}"
             );
@@ -202,17 +167,12 @@ fn crashes(case: &Case<'_>) -> CheckerResult {
 /// Once all faults are healed, the cluster must serve again.
 fn recovery(case: &Case<'_>) -> CheckerResult {
     let Some(healed) = case.healed_ns else {
-        return result(
-            Verdict::Valid,
-            json!({ "note": "the run was stopped before its faults had ended" }),
-        );
+        return result(Verdict::Valid, json!({ "note": "the run was stopped before its faults had ended" }));
     };
     let operations = history::operations(case.history).unwrap_or_default();
     let served = operations
         .iter()
-        .filter(|operation| {
-            operation.invoked_ns >= healed && operation.outcome == history::Outcome::Ok
-        })
+        .filter(|operation| operation.invoked_ns >= healed && operation.outcome == history::Outcome::Ok)
         .filter_map(|operation| operation.completed_ns)
         .min();
     match served {
@@ -221,10 +181,7 @@ fn recovery(case: &Case<'_>) -> CheckerResult {
             result(Verdict::Valid, json!({ "served_after_ms": after_ms }))
         }
         None => {
-            let last = case
-                .history
-                .last()
-                .map_or(0, |event| event.time.saturating_sub(healed));
+            let last = case.history.last().map_or(0, |event| event.time.saturating_sub(healed));
             let sentence = format!(
                 "no operation succeeded in the {:.1} s after all faults had been healed",
                 last as f64 / 1e9
@@ -235,10 +192,7 @@ fn recovery(case: &Case<'_>) -> CheckerResult {
 }
 
 /// The traces of all nodes in `folder` that have one, and a line for each that cannot be read.
-pub fn read_traces(
-    folder: &Path,
-    nodes: &[String],
-) -> (BTreeMap<String, Vec<TraceEvent>>, Vec<String>) {
+pub fn read_traces(folder: &Path, nodes: &[String]) -> (BTreeMap<String, Vec<TraceEvent>>, Vec<String>) {
     let (mut traces, mut complaints) = (BTreeMap::new(), Vec::new());
     for node in nodes {
         let Ok(text) = std::fs::read(folder.join("nodes").join(node).join("trace.jsonl")) else {
@@ -255,18 +209,11 @@ pub fn read_traces(
 }
 
 /// The leaders that the traces tell of, on the time axis of a run that began at `start_ns` of the machine's clock.
-pub fn leader_changes(
-    traces: &BTreeMap<String, Vec<TraceEvent>>,
-    start_ns: u64,
-) -> Vec<LeaderChange> {
+pub fn leader_changes(traces: &BTreeMap<String, Vec<TraceEvent>>, start_ns: u64) -> Vec<LeaderChange> {
     let changes = invariants::leader_changes(traces).into_iter();
     let relative = |time: u64| time.cast_signed() - start_ns.cast_signed();
     changes
-        .map(|change| LeaderChange {
-            time_ns: relative(change.time),
-            node: change.node,
-            term: change.term,
-        })
+        .map(|change| LeaderChange { time_ns: relative(change.time), node: change.node, term: change.term })
         .collect()
 }
 

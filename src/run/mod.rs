@@ -68,12 +68,8 @@ pub fn run(plan: &Plan, rafture: PathBuf, stop: watch::Receiver<bool>) -> Result
     // The hosts may move a thread to another network namespace; it must not be the caller's.
     std::thread::scope(|scope| {
         let driver = std::thread::Builder::new().name("run".into());
-        let running = driver
-            .spawn_scoped(scope, || drive(plan, rafture, stop))
-            .map_err(Error::harness)?;
-        running
-            .join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        let running = driver.spawn_scoped(scope, || drive(plan, rafture, stop)).map_err(Error::harness)?;
+        running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }
 
@@ -83,25 +79,15 @@ fn drive(plan: &Plan, rafture: PathBuf, stop: watch::Receiver<bool>) -> Result<F
     let store = Store::open(&plan.store).map_err(Error::input)?;
     clean::clean(store.path())
         .map_err(|error| Error::Harness(format!("cannot clean up after a former run: {error}")))?;
-    let folder = store
-        .create_run(&plan.name, plan.seed, started)
-        .map_err(Error::input)?;
+    let folder = store.create_run(&plan.name, plan.seed, started).map_err(Error::input)?;
     let text = serde_json::to_vec_pretty(plan).expect("a plan is plain data");
-    folder
-        .write_atomic("plan.json", &text)
-        .map_err(Error::harness)?;
+    folder.write_atomic("plan.json", &text).map_err(Error::harness)?;
 
-    let hosts = Hosts::open(plan.network.parse().map_err(Error::Input)?, plan.nodes)
-        .map_err(Error::harness)?;
+    let hosts =
+        Hosts::open(plan.network.parse().map_err(Error::Input)?, plan.nodes).map_err(Error::harness)?;
     let network = hosts.reason().to_owned();
-    eprintln!(
-        "{}: {} nodes of {} on {network}, seed {}",
-        plan.name, plan.nodes, plan.system, plan.seed
-    );
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build();
+    eprintln!("{}: {} nodes of {} on {network}, seed {}", plan.name, plan.nodes, plan.system, plan.seed);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(Error::harness)?;
     let stage = Stage::new(plan, &folder, hosts, rafture)?;
     let record = runtime.block_on(stage.play(plan, &folder, stop))?;
@@ -127,12 +113,7 @@ struct Record {
 }
 
 impl Stage {
-    fn new(
-        plan: &Plan,
-        folder: &RunFolder,
-        hosts: Hosts,
-        rafture: PathBuf,
-    ) -> Result<Stage, Error> {
+    fn new(plan: &Plan, folder: &RunFolder, hosts: Hosts, rafture: PathBuf) -> Result<Stage, Error> {
         let system = systems::find(&plan.system).map_err(Error::Input)?;
         let workload = workload::find(&plan.workload).map_err(Error::Input)?;
         let base = folder.path().canonicalize().map_err(Error::harness)?;
@@ -147,9 +128,7 @@ impl Stage {
                 peers: addresses.peers.clone(),
             }
         };
-        let layout = Layout {
-            nodes: (0..plan.nodes).map(place).collect(),
-        };
+        let layout = Layout { nodes: (0..plan.nodes).map(place).collect() };
         let settings = Settings {
             rafture,
             election_timeout: (plan.election_timeout.low, plan.election_timeout.high),
@@ -173,12 +152,7 @@ impl Stage {
         };
         let specs = (0..plan.nodes).map(spec).collect();
         let cluster = Cluster::new(hosts, specs).map_err(Error::harness)?;
-        Ok(Stage {
-            system,
-            workload,
-            layout: Arc::new(layout),
-            cluster,
-        })
+        Ok(Stage { system, workload, layout: Arc::new(layout), cluster })
     }
 
     /// The run itself: the cluster comes up, is driven and harmed, is left alone, and stops.
@@ -204,32 +178,18 @@ impl Stage {
             patience: plan.patience.0,
             seed: plan.seed,
         };
-        let Stage {
-            system,
-            workload,
-            layout,
-            cluster,
-        } = &mut self;
+        let Stage { system, workload, layout, cluster } = &mut self;
         let (system, layout): (&dyn System, &Arc<Layout>) = (&**system, layout);
         let driving = load::drive(&load, system, layout, &**workload, &recorder, ended);
         let watching = watch_leader(system, layout, &scene);
-        let showing = progress::show(
-            scene.clone(),
-            recorder.clone(),
-            plan.time_limit.0 + plan.quiet.0,
-        );
+        let showing = progress::show(scene.clone(), recorder.clone(), plan.time_limit.0 + plan.quiet.0);
         let healed_ns = Cell::new(None);
         let harming = async {
-            let leader = async || {
-                systems::leader(system, layout, STATUS_PATIENCE)
-                    .await
-                    .map(|(node, _)| node)
-            };
+            let leader =
+                async || systems::leader(system, layout, STATUS_PATIENCE).await.map(|(node, _)| node);
             let note = |line: &LedgerLine| tell(line, &scene, &recorder);
             let mut injector = Injector::new(cluster, ledger, clock, note);
-            let done = injector
-                .run(&plan.schedule, plan.time_limit.0, leader, stop.clone())
-                .await;
+            let done = injector.run(&plan.schedule, plan.time_limit.0, leader, stop.clone()).await;
             drop(injector);
             if done.is_ok() {
                 healed_ns.set(Some(clock.now()));
@@ -251,21 +211,12 @@ impl Stage {
         self.cluster.stop().map_err(Error::harness)?;
         let history = recorder.take();
         drop(recorder);
-        let written = tokio::task::spawn_blocking(move || writer.join())
-            .await
-            .map_err(Error::harness)?;
+        let written = tokio::task::spawn_blocking(move || writer.join()).await.map_err(Error::harness)?;
         let written = written.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         written.map_err(|error| {
-            Error::Harness(format!(
-                "cannot write the history: {error} (hint: is the disk full?)"
-            ))
+            Error::Harness(format!("cannot write the history: {error} (hint: is the disk full?)"))
         })?;
-        Ok(Record {
-            history,
-            crashes,
-            clock,
-            healed_ns: healed_ns.get(),
-        })
+        Ok(Record { history, crashes, clock, healed_ns: healed_ns.get() })
     }
 
     async fn come_up(&mut self) -> Result<(), Error> {
@@ -278,10 +229,7 @@ impl Stage {
             if let Some(crash) = self.cluster.crashes().first() {
                 return Err(Error::Harness(format!("a node does not come up: {crash}")));
             }
-            if systems::leader(&*self.system, &self.layout, STATUS_PATIENCE)
-                .await
-                .is_some()
-            {
+            if systems::leader(&*self.system, &self.layout, STATUS_PATIENCE).await.is_some() {
                 return Ok(());
             }
             if Instant::now() > deadline {
@@ -303,7 +251,8 @@ fn tell(line: &LedgerLine, scene: &Scene, recorder: &Recorder) {
         State::Planned | State::Proven => {}
     }
     if matches!(line.state, State::Applied | State::Undone) {
-        let value = json!({ "id": line.id, "state": line.state, "target": line.fault.target, "detail": line.detail });
+        let value =
+            json!({ "id": line.id, "state": line.state, "target": line.fault.target, "detail": line.detail });
         recorder.nemesis(line.fault.kind.to_string(), value);
     }
 }
@@ -347,17 +296,11 @@ fn conclude(
     let workload = workload::find(&plan.workload).map_err(Error::Input)?;
     let names: Vec<String> = (1..=plan.nodes).map(|node| format!("n{node}")).collect();
     let (traces, complaints) = judge::read_traces(folder.path(), &names);
-    complaints
-        .iter()
-        .for_each(|complaint| eprintln!("rafture: {complaint}"));
+    complaints.iter().for_each(|complaint| eprintln!("rafture: {complaint}"));
     let leaders = judge::leader_changes(&traces, record.clock.start_ns());
     let faults = folder.faults().map_err(Error::harness)?;
-    let mut kinds: Vec<String> = plan
-        .schedule
-        .episodes
-        .iter()
-        .map(|episode| episode.fault.kind.to_string())
-        .collect();
+    let mut kinds: Vec<String> =
+        plan.schedule.episodes.iter().map(|episode| episode.fault.kind.to_string()).collect();
     kinds.sort();
     kinds.dedup();
     let checkers = judge::judge(&Case {
@@ -383,8 +326,7 @@ fn conclude(
         network,
         seed: plan.seed,
         command: plan.command.clone(),
-        note: "with real processes the seed repeats the plan, not how their threads interleave"
-            .into(),
+        note: "with real processes the seed repeats the plan, not how their threads interleave".into(),
         started_at: UtcTime::from(started).to_string(),
         clock_start_ns: record.clock.start_ns(),
         time_limit_s: plan.time_limit.0.as_secs_f64(),
@@ -396,12 +338,7 @@ fn conclude(
         latency: figures.latency,
         operations: figures.operations,
     };
-    let view = RunView {
-        results: &results,
-        history: &record.history,
-        faults: &faults,
-        leaders: &leaders,
-    };
+    let view = RunView { results: &results, history: &record.history, faults: &faults, leaders: &leaders };
     write_reports(folder, &view).map_err(Error::harness)?;
     // Last: a run that has results is whole.
     write_results(folder, &results).map_err(Error::harness)?;

@@ -78,21 +78,14 @@ impl Plan {
     pub fn new(arguments: &RunArguments) -> Result<Plan, Error> {
         let system = systems::find(&arguments.system).map_err(Error::Input)?;
         let workload = workload::find(&arguments.workload).map_err(Error::Input)?;
-        let defect = arguments
-            .defect
-            .as_deref()
-            .map(str::parse::<Defect>)
-            .transpose()
-            .map_err(Error::Input)?;
+        let defect =
+            arguments.defect.as_deref().map(str::parse::<Defect>).transpose().map_err(Error::Input)?;
         let specs = fault::parse(&arguments.faults).map_err(Error::input)?;
         check_numbers(arguments)?;
         let concurrency = concurrency(&arguments.concurrency, arguments.nodes)?;
-        let seed = arguments.seed.unwrap_or_else(|| fresh_seed());
+        let seed = arguments.seed.unwrap_or_else(fresh_seed);
         let schedule = schedule(arguments, &specs, seed)?;
-        let name = arguments
-            .name
-            .clone()
-            .unwrap_or_else(|| format!("{}-{}", system.name(), workload.name()));
+        let name = arguments.name.clone().unwrap_or_else(|| format!("{}-{}", system.name(), workload.name()));
         Ok(Plan {
             rafture: env!("CARGO_PKG_VERSION").into(),
             command: command(arguments, seed),
@@ -121,13 +114,7 @@ impl Plan {
 }
 
 fn check_numbers(arguments: &RunArguments) -> Result<(), Error> {
-    let RunArguments {
-        nodes,
-        rate,
-        heartbeat,
-        election_timeout,
-        ..
-    } = arguments;
+    let RunArguments { nodes, rate, heartbeat, election_timeout, .. } = arguments;
     let complaint = if !(1..=NODES_MAX).contains(nodes) {
         format!("{nodes} nodes are not possible (hint: 1 to {NODES_MAX})")
     } else if rate.is_some_and(|rate| !(0.1..=100_000.0).contains(&rate)) {
@@ -159,19 +146,15 @@ fn concurrency(text: &str, nodes: usize) -> Result<usize, Error> {
         None => text.parse(),
     };
     number.ok().filter(|count| (1..=CLIENTS_MAX).contains(count)).ok_or_else(|| {
-        Error::Input(format!("`{text}` clients are not possible (hint: 1 to {CLIENTS_MAX}, or `2n` for two per node)"))
+        Error::Input(format!(
+            "`{text}` clients are not possible (hint: 1 to {CLIENTS_MAX}, or `2n` for two per node)"
+        ))
     })
 }
 
 fn schedule(arguments: &RunArguments, specs: &[FaultSpec], seed: u64) -> Result<Schedule, Error> {
-    Schedule::random(
-        seed,
-        specs,
-        arguments.interval.0,
-        arguments.time_limit.0,
-        arguments.nodes,
-    )
-    .map_err(Error::input)
+    Schedule::random(seed, specs, arguments.interval.0, arguments.time_limit.0, arguments.nodes)
+        .map_err(Error::input)
 }
 
 /// The line that makes the same plan: every flag that matters, in full.
@@ -185,55 +168,19 @@ fn command(arguments: &RunArguments, seed: u64) -> String {
     };
     let path = |path: &Path| path.display().to_string();
     flag("system", arguments.system.clone(), default.system);
-    flag(
-        "nodes",
-        arguments.nodes.to_string(),
-        default.nodes.to_string(),
-    );
+    flag("nodes", arguments.nodes.to_string(), default.nodes.to_string());
     flag("workload", arguments.workload.clone(), default.workload);
     flag("faults", arguments.faults.clone(), default.faults);
-    flag(
-        "interval",
-        arguments.interval.to_string(),
-        default.interval.to_string(),
-    );
-    flag(
-        "time-limit",
-        arguments.time_limit.to_string(),
-        default.time_limit.to_string(),
-    );
-    flag(
-        "quiet",
-        arguments.quiet.to_string(),
-        default.quiet.to_string(),
-    );
-    flag(
-        "concurrency",
-        arguments.concurrency.clone(),
-        default.concurrency,
-    );
-    flag(
-        "patience",
-        arguments.patience.to_string(),
-        default.patience.to_string(),
-    );
+    flag("interval", arguments.interval.to_string(), default.interval.to_string());
+    flag("time-limit", arguments.time_limit.to_string(), default.time_limit.to_string());
+    flag("quiet", arguments.quiet.to_string(), default.quiet.to_string());
+    flag("concurrency", arguments.concurrency.clone(), default.concurrency);
+    flag("patience", arguments.patience.to_string(), default.patience.to_string());
     flag("network", arguments.network.clone(), default.network);
     flag("store", path(&arguments.store), path(&default.store));
-    flag(
-        "election-timeout",
-        arguments.election_timeout.to_string(),
-        default.election_timeout.to_string(),
-    );
-    flag(
-        "heartbeat",
-        arguments.heartbeat.to_string(),
-        default.heartbeat.to_string(),
-    );
-    flag(
-        "check-time-limit",
-        arguments.check_time_limit.to_string(),
-        default.check_time_limit.to_string(),
-    );
+    flag("election-timeout", arguments.election_timeout.to_string(), default.election_timeout.to_string());
+    flag("heartbeat", arguments.heartbeat.to_string(), default.heartbeat.to_string());
+    flag("check-time-limit", arguments.check_time_limit.to_string(), default.check_time_limit.to_string());
     for (name, value) in [
         ("rate", arguments.rate.map(|rate| rate.to_string())),
         ("name", arguments.name.clone()),
@@ -259,20 +206,16 @@ mod tests {
 
     fn plan(flags: &str) -> Result<Plan, String> {
         let line = Line::try_parse_from(std::iter::once("run").chain(flags.split_whitespace()));
-        Plan::new(&line.map_err(|error| error.to_string())?.arguments)
-            .map_err(|error| error.to_string())
+        Plan::new(&line.map_err(|error| error.to_string())?.arguments).map_err(|error| error.to_string())
     }
 
     #[test]
     fn the_command_of_a_plan_makes_the_same_plan() {
-        for flags in [
-            "",
-            "--nodes 3 --seed 7",
-            "--rate 500 --faults kill@leader --time-limit 90s --name nightly",
-        ] {
+        for flags in
+            ["", "--nodes 3 --seed 7", "--rate 500 --faults kill@leader --time-limit 90s --name nightly"]
+        {
             let one = plan(flags).expect("a plan");
-            let other =
-                plan(one.command.strip_prefix("rafture run").expect("a command")).expect("a plan");
+            let other = plan(one.command.strip_prefix("rafture run").expect("a command")).expect("a plan");
             let text = |plan: &Plan| serde_json::to_string(plan).expect("plain data");
             assert_eq!(text(&one), text(&other), "{flags}");
         }
@@ -289,17 +232,11 @@ mod tests {
             ("--concurrency 300n", "`300n` clients are not possible"),
             ("--heartbeat 200ms", "a heartbeat every 200ms does not fit"),
             ("--rate -1", "error: unexpected argument"),
-            (
-                "--time-limit 0s",
-                "`--time-limit`, `--interval` and `--patience` must be longer",
-            ),
+            ("--time-limit 0s", "`--time-limit`, `--interval` and `--patience` must be longer"),
         ] {
             let error = plan(flags).expect_err(flags);
             assert!(error.starts_with(start), "{flags}: {error}");
-            assert!(
-                start.starts_with("error") || !error.contains('\n'),
-                "{error}"
-            );
+            assert!(start.starts_with("error") || !error.contains('\n'), "{error}");
         }
         assert!(plan("--faults meteor").is_err_and(|error| error.contains("meteor")));
     }

@@ -50,11 +50,7 @@ impl Scene {
     fn describe(&self) -> String {
         let inner = self.lock();
         let faults: Vec<&str> = inner.faults.values().map(String::as_str).collect();
-        let faults = if faults.is_empty() {
-            "no fault".into()
-        } else {
-            faults.join(", ")
-        };
+        let faults = if faults.is_empty() { "no fault".into() } else { faults.join(", ") };
         let leader = inner.leader.as_deref().unwrap_or("nobody");
         format!("{}  {leader} leads  {faults}", inner.phase)
     }
@@ -68,17 +64,9 @@ impl Scene {
 pub(super) async fn show(scene: Scene, recorder: Recorder, expected: Duration) {
     let start = Instant::now();
     let is_terminal = std::io::stderr().is_terminal();
-    let bar = if is_terminal {
-        ProgressBar::new(expected.as_secs())
-    } else {
-        ProgressBar::hidden()
-    };
+    let bar = if is_terminal { ProgressBar::new(expected.as_secs()) } else { ProgressBar::hidden() };
     let style = ProgressStyle::with_template("{bar:24} {pos:>3}/{len} s  {msg}");
-    bar.set_style(
-        style
-            .expect("a template that is constant")
-            .progress_chars("=> "),
-    );
+    bar.set_style(style.expect("a template that is constant").progress_chars("=> "));
     let mut spoken = Instant::now();
     let mut before = (Instant::now(), recorder.counts());
     let mut rate = 0.0;
@@ -90,10 +78,7 @@ pub(super) async fn show(scene: Scene, recorder: Recorder, expected: Duration) {
             before = now;
         }
         let Counts { ok, fail, info } = now.1;
-        let message = format!(
-            "{rate:>6.0} ok/s  {ok} ok {fail} fail {info} info  {}",
-            scene.describe()
-        );
+        let message = format!("{rate:>6.0} ok/s  {ok} ok {fail} fail {info} info  {}", scene.describe());
         if is_terminal {
             bar.set_position(start.elapsed().as_secs());
             bar.set_message(message);

@@ -43,15 +43,8 @@ pub struct Counts {
 impl Recorder {
     /// A recorder with an empty history; a copy of every event goes into `copies`.
     pub fn new(clock: Clock, copies: Sender<Event>) -> Recorder {
-        let inner = Inner {
-            events: Vec::new(),
-            copies,
-            counts: Counts::default(),
-        };
-        Recorder {
-            clock,
-            inner: Arc::new(Mutex::new(inner)),
-        }
+        let inner = Inner { events: Vec::new(), copies, counts: Counts::default() };
+        Recorder { clock, inner: Arc::new(Mutex::new(inner)) }
     }
 
     /// Nanoseconds since the start of the run.
@@ -63,14 +56,7 @@ impl Recorder {
     pub fn invoke(&self, process: u64, ask: &Ask, node: &str, intended: Option<u64>) {
         let mut inner = self.lock();
         let time = intended.unwrap_or_else(|| (self.clock)());
-        inner.push(event(
-            time,
-            process,
-            EventKind::Invoke,
-            ask,
-            ask.value.clone(),
-            node,
-        ));
+        inner.push(event(time, process, EventKind::Invoke, ask, ask.value.clone(), node));
     }
 
     /// An operation came to its end. Gives the time of it.
@@ -87,10 +73,7 @@ impl Recorder {
             Answer::Fail(_) => inner.counts.fail += 1,
             Answer::Info(_) => inner.counts.info += 1,
         }
-        inner.push(Event {
-            error,
-            ..event(time, process, kind, ask, value.clone(), node)
-        });
+        inner.push(Event { error, ..event(time, process, kind, ask, value.clone(), node) });
         time
     }
 
@@ -99,17 +82,7 @@ impl Recorder {
         let mut inner = self.lock();
         let (time, process, kind) = ((self.clock)(), Process::Nemesis, EventKind::Info);
         let f = Cow::Owned(f);
-        inner.push(Event {
-            index: 0,
-            time,
-            process,
-            kind,
-            f,
-            key: None,
-            value,
-            node: None,
-            error: None,
-        });
+        inner.push(Event { index: 0, time, process, kind, f, key: None, value, node: None, error: None });
     }
 
     /// How many operations ended how, so far.
@@ -123,9 +96,7 @@ impl Recorder {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner
-            .lock()
-            .expect("no client panics while it records")
+        self.inner.lock().expect("no client panics while it records")
     }
 }
 

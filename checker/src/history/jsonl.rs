@@ -21,16 +21,9 @@ pub struct Parsed {
 pub fn parse_jsonl(text: &[u8]) -> Result<Parsed, ParseError> {
     let read = lines::read(text)?;
     let (lines, events) = read.records.into_iter().unzip();
-    let notices = read
-        .cut
-        .map(|line| format!("line {line} is cut off and was left out"))
-        .into_iter()
-        .collect();
-    Ok(Parsed {
-        events,
-        lines,
-        notices,
-    })
+    let notices =
+        read.cut.map(|line| format!("line {line} is cut off and was left out")).into_iter().collect();
+    Ok(Parsed { events, lines, notices })
 }
 
 impl Parsed {
@@ -56,8 +49,7 @@ impl Parsed {
 mod tests {
     use super::*;
 
-    const READ: &str =
-        r#"{"index":0,"time":5,"process":3,"type":"invoke","f":"read","value":null}"#;
+    const READ: &str = r#"{"index":0,"time":5,"process":3,"type":"invoke","f":"read","value":null}"#;
     const DONE: &str = r#"{"index":1,"time":6,"process":3,"type":"ok","f":"read","value":4}"#;
 
     /// What comes of these lines: the error, or the number of operations and the notices.
@@ -84,9 +76,8 @@ mod tests {
 
     #[test]
     fn a_missing_completion_counts_as_info() {
-        let operations = parse_jsonl(READ.as_bytes())
-            .and_then(|parsed| parsed.operations())
-            .expect("a history");
+        let operations =
+            parse_jsonl(READ.as_bytes()).and_then(|parsed| parsed.operations()).expect("a history");
         assert_eq!(operations[0].outcome, super::super::Outcome::Info);
         assert_eq!(operations[0].completed_ns, None);
     }
@@ -96,10 +87,7 @@ mod tests {
         let cut = format!("{READ}\n{}", &DONE[..30]);
         assert_eq!(text(&cut), "1 operationsline 2 is cut off and was left out");
         assert_eq!(text(&(cut + "\n")), "2:30: EOF while parsing a value");
-        assert_eq!(
-            text(&format!("{READ}\n{{\"index\" 1")),
-            "2:10: expected `:`"
-        );
+        assert_eq!(text(&format!("{READ}\n{{\"index\" 1")), "2:10: expected `:`");
     }
 
     #[test]
@@ -111,34 +99,16 @@ mod tests {
         let early = with(DONE, "\"time\":6", "\"time\":4");
         let cases = [
             (vec![r#"{"index":0 "time":1}"#], "1:12: expected `,` or `}`"),
-            (
-                vec![r#"{"index":0,"time":1}"#],
-                "1:20: missing field `process`",
-            ),
-            (
-                vec![DONE],
-                "1:1: process 3 completes an operation that it never invoked",
-            ),
-            (
-                vec![READ, DONE, DONE],
-                "3:1: process 3 completes its operation twice",
-            ),
-            (
-                vec![READ, READ],
-                "2:1: process 3 invokes an operation while its last one is open",
-            ),
+            (vec![r#"{"index":0,"time":1}"#], "1:20: missing field `process`"),
+            (vec![DONE], "1:1: process 3 completes an operation that it never invoked"),
+            (vec![READ, DONE, DONE], "3:1: process 3 completes its operation twice"),
+            (vec![READ, READ], "2:1: process 3 invokes an operation while its last one is open"),
             (
                 vec![READ, &info, &again],
                 "3:1: process 3 goes on after an `info` (hint: give the client a new process number)",
             ),
-            (
-                vec![READ, &other],
-                "2:1: process 3 completes `write`, but it had invoked `read`",
-            ),
-            (
-                vec![READ, &early],
-                "2:1: time of process 3 runs backwards, from 5 to 4",
-            ),
+            (vec![READ, &other], "2:1: process 3 completes `write`, but it had invoked `read`"),
+            (vec![READ, &early], "2:1: time of process 3 runs backwards, from 5 to 4"),
         ];
         for (lines, expected) in cases {
             assert_eq!(outcome(&lines), expected, "{lines:#?}");

@@ -109,19 +109,13 @@ fn take(
     }
     if event.kind == EventKind::Invoke {
         may_invoke(process, clients.get(&process))?;
-        let client = Client {
-            time: event.time,
-            operation: operations.len(),
-            state: State::Open,
-        };
+        let client = Client { time: event.time, operation: operations.len(), state: State::Open };
         clients.insert(process, client);
         operations.push(invoked(at, process, event));
         return Ok(());
     }
     let Some(client) = clients.get_mut(&process) else {
-        return Err(format!(
-            "process {process} completes an operation that it never invoked"
-        ));
+        return Err(format!("process {process} completes an operation that it never invoked"));
     };
     if client.state != State::Open {
         return Err(format!("process {process} completes its operation twice"));
@@ -137,9 +131,9 @@ fn take(
 fn may_invoke(process: u64, client: Option<&Client>) -> Result<(), String> {
     match client.map(|client| client.state) {
         None | Some(State::Done) => Ok(()),
-        Some(State::Open) => Err(format!(
-            "process {process} invokes an operation while its last one is open"
-        )),
+        Some(State::Open) => {
+            Err(format!("process {process} invokes an operation while its last one is open"))
+        }
         Some(State::Uncertain) => Err(format!(
             "process {process} goes on after an `info` (hint: give the client a new process number)"
         )),
@@ -165,15 +159,10 @@ fn invoked(at: usize, process: u64, event: &Event) -> Operation {
 fn complete(operation: &mut Operation, at: usize, event: &Event) -> Result<(), String> {
     let Operation { process, f, .. } = operation;
     if *f != event.f {
-        return Err(format!(
-            "process {process} completes `{}`, but it had invoked `{f}`",
-            event.f
-        ));
+        return Err(format!("process {process} completes `{}`, but it had invoked `{f}`", event.f));
     }
     if event.key.is_some() && event.key != operation.key {
-        return Err(format!(
-            "process {process} completes `{f}` of another key than it had invoked"
-        ));
+        return Err(format!("process {process} completes `{f}` of another key than it had invoked"));
     }
     operation.completed_ns = Some(event.time);
     operation.completed_at = Some(at);

@@ -74,12 +74,7 @@ impl<'t> Facts<'t> {
         violations: &mut Violations,
     ) {
         match &event.body {
-            TraceBody::Start {
-                last_index,
-                last_term,
-                last_chain,
-                ..
-            } => {
+            TraceBody::Start { last_index, last_term, last_chain, .. } => {
                 *leads = None;
                 if *last_index > 0 {
                     self.entry(source, (*last_index, *last_term), *last_chain, violations);
@@ -99,22 +94,13 @@ impl<'t> Facts<'t> {
             }
             TraceBody::Commit { term, index } => {
                 if *leads == Some(*term) {
-                    self.commitment(Commitment {
-                        term: *term,
-                        index: *index,
-                        source,
-                    });
+                    self.commitment(Commitment { term: *term, index: *index, source });
                 }
             }
             TraceBody::Apply { first, entries } => {
                 for (index, &(term, chain, digest)) in (*first..).zip(entries) {
                     self.entry(source, (index, term), chain, violations);
-                    let applied = Applied {
-                        term,
-                        chain,
-                        digest,
-                        source,
-                    };
+                    let applied = Applied { term, chain, digest, source };
                     self.apply(index, applied, violations);
                 }
             }
@@ -124,22 +110,13 @@ impl<'t> Facts<'t> {
     fn leader(&mut self, source: Source<'t>, term: u64, violations: &mut Violations) {
         let first = *self.leaders.entry(term).or_insert(source);
         if first.node != source.node {
-            let sentence = format!(
-                "`{}` and `{}` both led term {term}",
-                source.node, first.node
-            );
+            let sentence = format!("`{}` and `{}` both led term {term}", source.node, first.node);
             let parts = [source.part(), first.part()];
             violations.add(Invariant::ElectionSafety, &parts, sentence);
         }
     }
 
-    fn entry(
-        &mut self,
-        source: Source<'t>,
-        id: (u64, u64),
-        chain: u32,
-        violations: &mut Violations,
-    ) {
+    fn entry(&mut self, source: Source<'t>, id: (u64, u64), chain: u32, violations: &mut Violations) {
         let (known, first) = *self.entries.entry(id).or_insert((chain, source));
         if known != chain {
             let (index, term) = id;
@@ -159,17 +136,11 @@ impl<'t> Facts<'t> {
         let first = known.source;
         let differs = match said {
             (term, ..) if term != known.term => {
-                format!(
-                    "an entry of term {term}, `{}` one of term {}",
-                    first.node, known.term
-                )
+                format!("an entry of term {term}, `{}` one of term {}", first.node, known.term)
             }
             (_, chain, _) if chain != known.chain => format!("another entry than `{}`", first.node),
             (_, _, digest) if digest != known.digest => {
-                format!(
-                    "the same entry as `{}`, but came to another state",
-                    first.node
-                )
+                format!("the same entry as `{}`, but came to another state", first.node)
             }
             _ => return,
         };
@@ -179,10 +150,7 @@ impl<'t> Facts<'t> {
     }
 
     fn commitment(&mut self, commitment: Commitment<'t>) {
-        let highest = self
-            .commitments
-            .entry(commitment.term)
-            .or_insert(commitment);
+        let highest = self.commitments.entry(commitment.term).or_insert(commitment);
         if commitment.index > highest.index {
             *highest = commitment;
         }

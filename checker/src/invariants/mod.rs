@@ -106,11 +106,7 @@ pub fn check(traces: &Traces) -> Outcome {
         (true, 0) => Verdict::Unknown,
         (true, _) => Verdict::Valid,
     };
-    Outcome {
-        verdict,
-        events,
-        violations,
-    }
+    Outcome { verdict, events, violations }
 }
 
 /// A node took the lead.
@@ -129,12 +125,7 @@ pub fn leader_changes(traces: &Traces) -> Vec<LeaderChange> {
     let mut changes = Vec::new();
     for (node, events) in traces {
         for event in events {
-            if let TraceBody::Role {
-                role: Role::Leader,
-                term,
-                ..
-            } = event.body
-            {
+            if let TraceBody::Role { role: Role::Leader, term, .. } = event.body {
                 let node = node.clone();
                 let time = event.time;
                 changes.push(LeaderChange { time, node, term });

@@ -43,13 +43,7 @@ pub(super) fn replay<'t>(
     for event in events {
         let time = event.time;
         match &event.body {
-            TraceBody::Start {
-                term,
-                vote,
-                last_index,
-                last_term,
-                last_chain,
-            } => {
+            TraceBody::Start { term, vote, last_index, last_term, last_chain } => {
                 replay.new_leader_of = None;
                 replay.save(time, *term, vote.as_deref(), true, violations);
                 let last = (*last_term, *last_chain);
@@ -85,17 +79,15 @@ impl<'t> Replay<'t, '_> {
         let how = if is_start { " over a restart" } else { "" };
         let node = self.node;
         let broken = match self.saved {
-            Some((before, _)) if term < before => Some(format!(
-                "`{node}` went back from term {before} to term {term}{how}"
-            )),
-            Some((before, Some(voted))) if term == before && vote != Some(voted) => {
-                Some(match vote {
-                    Some(vote) => {
-                        format!("`{node}` voted for `{voted}` and `{vote}` in term {term}{how}")
-                    }
-                    None => format!("`{node}` forgot its vote for `{voted}` in term {term}{how}"),
-                })
+            Some((before, _)) if term < before => {
+                Some(format!("`{node}` went back from term {before} to term {term}{how}"))
             }
+            Some((before, Some(voted))) if term == before && vote != Some(voted) => Some(match vote {
+                Some(vote) => {
+                    format!("`{node}` voted for `{voted}` and `{vote}` in term {term}{how}")
+                }
+                None => format!("`{node}` forgot its vote for `{voted}` in term {term}{how}"),
+            }),
             _ => None,
         };
         if let Some(sentence) = broken {
@@ -106,31 +98,21 @@ impl<'t> Replay<'t, '_> {
 
     /// Compares the recovered log's end with the traced one. A kill can hit between a sync and its line, so the log
     /// may have grown unseen, and a leader of a later term than the traced entry's may have replaced it unseen.
-    fn recover(
-        &mut self,
-        time: u64,
-        term: u64,
-        index: u64,
-        last: (u64, u32),
-        violations: &mut Violations,
-    ) {
+    fn recover(&mut self, time: u64, term: u64, index: u64, last: (u64, u32), violations: &mut Violations) {
         let traced = match index {
             0 => Some(last),
             index => self.log.get(&index).copied(),
         };
         let is_known = traced == Some(last);
         let lost = is_known && index < self.last_index;
-        let changed = index <= self.last_index
-            && traced.is_some_and(|traced| traced != last && term <= traced.0);
+        let changed =
+            index <= self.last_index && traced.is_some_and(|traced| traced != last && term <= traced.0);
         if lost || changed {
             let what = match lost {
                 true => format!("entries {} to {}", index + 1, self.last_index),
                 false => format!("entry {index}"),
             };
-            let sentence = format!(
-                "`{}` lost synced {what} of its log over a restart",
-                self.node
-            );
+            let sentence = format!("`{}` lost synced {what} of its log over a restart", self.node);
             violations.add(Invariant::DurableState, &[(self.node, time)], sentence);
         }
         if !is_known || lost {
@@ -143,22 +125,13 @@ impl<'t> Replay<'t, '_> {
         self.last_index = index;
     }
 
-    fn append(
-        &mut self,
-        time: u64,
-        first: u64,
-        entries: &[(u64, u32)],
-        violations: &mut Violations,
-    ) {
+    fn append(&mut self, time: u64, first: u64, entries: &[(u64, u32)], violations: &mut Violations) {
         let end = first.saturating_add(entries.len() as u64);
         for gone in end..=self.last_index {
             self.log.remove(&gone);
         }
         self.last_index = end.saturating_sub(1);
-        let source = Source {
-            node: self.node,
-            time,
-        };
+        let source = Source { node: self.node, time };
         for (index, &(term, chain)) in (first..).zip(entries) {
             self.log.insert(index, (term, chain));
             if index <= self.applied {
@@ -171,13 +144,7 @@ impl<'t> Replay<'t, '_> {
         }
     }
 
-    fn rewrite(
-        &self,
-        source: Source<'t>,
-        index: u64,
-        entry: (u64, u32),
-        violations: &mut Violations,
-    ) {
+    fn rewrite(&self, source: Source<'t>, index: u64, entry: (u64, u32), violations: &mut Violations) {
         let Some(applied) = self.facts.applied.get(&index) else {
             return;
         };
@@ -200,9 +167,7 @@ impl<'t> Replay<'t, '_> {
         let applied = self.facts.applied.get(&at);
         let own = self.log.get(&at);
         let lacks = index <= at;
-        let differs = own
-            .zip(applied)
-            .is_some_and(|(own, applied)| *own != (applied.term, applied.chain));
+        let differs = own.zip(applied).is_some_and(|(own, applied)| *own != (applied.term, applied.chain));
         if lacks || differs {
             let has = match lacks {
                 true => format!("its log ended at {}", index - 1),

@@ -26,12 +26,7 @@ pub(super) fn failure<M: Model>(key: &Key<'_, M>, rank: usize, limits: &Limits<'
     let shown = shown(key, &shrunk);
     let (anomaly, sentence) = named(key, &shrunk);
     let operations = shown.iter().map(|&at| bar(key, &shrunk, at)).collect();
-    Failure {
-        key: key.key.cloned(),
-        anomaly: anomaly.to_owned(),
-        sentence,
-        operations,
-    }
+    Failure { key: key.key.cloned(), anomaly: anomaly.to_owned(), sentence, operations }
 }
 
 /// The culprit, what touches the value that it saw, and the latest of the others, in order of invocation.
@@ -44,11 +39,7 @@ fn shown<M: Model>(key: &Key<'_, M>, shrunk: &Shrunk) -> Vec<usize> {
     let mut shown = shrunk.kept.clone();
     let completed = |at: usize| key.timed[at].completed.unwrap_or(usize::MAX);
     shown.sort_by_key(|&at| {
-        let importance = if at == shrunk.culprit {
-            0
-        } else {
-            2 - u8::from(touches(at))
-        };
+        let importance = if at == shrunk.culprit { 0 } else { 2 - u8::from(touches(at)) };
         (importance, std::cmp::Reverse(completed(at)))
     });
     shown.truncate(OPERATIONS_MAX);
@@ -71,12 +62,7 @@ fn bar<M: Model>(key: &Key<'_, M>, shrunk: &Shrunk, at: usize) -> FailureOperati
 }
 
 fn label(operation: &Operation) -> String {
-    let Operation {
-        f,
-        argument,
-        result,
-        ..
-    } = operation;
+    let Operation { f, argument, result, .. } = operation;
     match (argument.as_array().map(Vec::as_slice), operation.outcome) {
         (Some([old, new]), _) if f == "cas" => format!("cas {old} → {new}"),
         (_, Outcome::Ok) if argument.is_null() => format!("{f} → {result}"),
@@ -92,9 +78,8 @@ fn named<M: Model>(key: &Key<'_, M>, shrunk: &Shrunk) -> (&'static str, String) 
         return no_order(shrunk, &what);
     };
     let is_read = key.model.is_read(&key.timed[culprit].call);
-    let makers: Vec<usize> = (0..key.timed.len())
-        .filter(|&at| key.model.makes(&key.timed[at].call) == Some(needed))
-        .collect();
+    let makers: Vec<usize> =
+        (0..key.timed.len()).filter(|&at| key.model.makes(&key.timed[at].call) == Some(needed)).collect();
     let is_initial = key.model.number(&key.model.initial()) == Some(needed);
     if !is_initial && is_read {
         if makers.is_empty() {
@@ -105,10 +90,7 @@ fn named<M: Model>(key: &Key<'_, M>, shrunk: &Shrunk) -> (&'static str, String) 
             && precedes(key, culprit, first)
         {
             let writer = deed(key, first);
-            return (
-                "future read",
-                format!("{what}, before {writer} had even begun"),
-            );
+            return ("future read", format!("{what}, before {writer} had even begun"));
         }
     }
     if let Some(between) = overwriter(key, culprit, &makers) {
@@ -137,9 +119,7 @@ fn overwriter<M: Model>(key: &Key<'_, M>, culprit: usize, makers: &[usize]) -> O
         makes.is_some()
             && makes != needed
             && precedes(key, at, culprit)
-            && makers
-                .iter()
-                .all(|&maker| precedes(key, maker, at) || precedes(key, culprit, maker))
+            && makers.iter().all(|&maker| precedes(key, maker, at) || precedes(key, culprit, maker))
     };
     (0..culprit).rev().find(overwrites)
 }
@@ -191,35 +171,19 @@ fn deed<M: Model>(key: &Key<'_, M>, at: usize) -> String {
         Some(other) => other.to_string(),
         None => "the value".to_owned(),
     };
-    let Operation {
-        process,
-        f,
-        argument,
-        result,
-        ..
-    } = operation;
+    let Operation { process, f, argument, result, .. } = operation;
     let verb = match (f.as_str(), argument.as_array().map(Vec::as_slice)) {
         ("read", _) => format!("read {object} = {result}"),
         ("write", _) => format!("wrote {object} = {argument}"),
         ("cas", Some([old, new])) => format!("changed {object} from {old} to {new}"),
         _ => format!("did `{}` on {object}", label(operation)),
     };
-    match operation
-        .completed_ns
-        .filter(|_| operation.outcome == Outcome::Ok)
-    {
+    match operation.completed_ns.filter(|_| operation.outcome == Outcome::Ok) {
         Some(time) => format!("process {process} {verb} at {}", seconds(time)),
-        None => format!(
-            "process {process}, from {} on, {verb}",
-            seconds(operation.invoked_ns)
-        ),
+        None => format!("process {process}, from {} on, {verb}", seconds(operation.invoked_ns)),
     }
 }
 
 fn seconds(time_ns: u64) -> String {
-    format!(
-        "{}.{:03} s",
-        time_ns / 1_000_000_000,
-        time_ns / 1_000_000 % 1000
-    )
+    format!("{}.{:03} s", time_ns / 1_000_000_000, time_ns / 1_000_000 % 1000)
 }

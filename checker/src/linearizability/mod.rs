@@ -35,11 +35,7 @@ pub struct Limits<'a> {
 
 impl Limits<'_> {
     /// One thread, no bounds.
-    pub const NONE: Limits<'static> = Limits {
-        out_of_time: &|| false,
-        memory_bytes: None,
-        threads: 1,
-    };
+    pub const NONE: Limits<'static> = Limits { out_of_time: &|| false, memory_bytes: None, threads: 1 };
 }
 
 /// What a check found.
@@ -77,17 +73,8 @@ pub struct ShapeError {
 ///
 /// # Errors
 /// An operation that the model does not have, or a value of the wrong shape.
-pub fn check(
-    operations: &[Operation],
-    model: ModelKind,
-    limits: &Limits<'_>,
-) -> Result<Outcome, ShapeError> {
-    check_with(
-        &model.to_string(),
-        || Register::new(model),
-        operations,
-        limits,
-    )
+pub fn check(operations: &[Operation], model: ModelKind, limits: &Limits<'_>) -> Result<Outcome, ShapeError> {
+    check_with(&model.to_string(), || Register::new(model), operations, limits)
 }
 
 /// Checks `operations` against a model of one's own; `model` makes one per key.
@@ -175,21 +162,14 @@ fn by_key<'o, M: Model>(
         }
         let key = &mut keys[number];
         let shaped = key.model.call(operation);
-        let call = shaped.map_err(|message| ShapeError {
-            line: operation.line,
-            message,
-        })?;
+        let call = shaped.map_err(|message| ShapeError { line: operation.line, message })?;
         let completed = match operation.outcome {
             history::Outcome::Ok => operation.completed_at,
             history::Outcome::Info => None,
             history::Outcome::Fail => continue,
         };
         key.operations.push(operation);
-        key.timed.push(Timed {
-            call,
-            invoked: operation.invoked_at,
-            completed,
-        });
+        key.timed.push(Timed { call, invoked: operation.invoked_at, completed });
     }
     Ok(keys)
 }
@@ -229,11 +209,7 @@ where
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
         for worker in workers {
-            keep(
-                worker
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            );
+            keep(worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         }
     });
     ends
@@ -242,9 +218,7 @@ where
 fn search_key<M: Model>(key: &Key<'_, M>, threads: usize, limits: &Limits<'_>) -> End {
     let bounds = Bounds {
         out_of_time: limits.out_of_time,
-        memory_bytes: limits
-            .memory_bytes
-            .map_or(usize::MAX, |bytes| bytes / threads),
+        memory_bytes: limits.memory_bytes.map_or(usize::MAX, |bytes| bytes / threads),
         steps: u64::MAX,
     };
     search::search(&Problem::new(&key.model, &key.timed), &bounds).0

@@ -167,12 +167,7 @@ impl<'m, M: Model> Problem<'m, M> {
                 continue;
             }
             let class = *class_of.entry(&timed[at].call).or_insert_with(|| {
-                self.classes.push(Class {
-                    call: timed[at].call.clone(),
-                    needs,
-                    makes,
-                    members: Vec::new(),
-                });
+                self.classes.push(Class { call: timed[at].call.clone(), needs, makes, members: Vec::new() });
                 self.classes.len() - 1
             });
             let member = (timed[at].invoked, at as u32);
@@ -184,10 +179,7 @@ impl<'m, M: Model> Problem<'m, M> {
         let initial = self.model.number(&self.model.initial()).unwrap_or(0);
         let hints = self.calls.iter().map(|call| [call.needs, call.makes]);
         let hints = hints.chain(self.classes.iter().map(|class| [class.needs, class.makes]));
-        let last = hints
-            .flatten()
-            .filter(|&state| state != NONE)
-            .fold(initial, u32::max);
+        let last = hints.flatten().filter(|&state| state != NONE).fold(initial, u32::max);
         let states = last as usize + 1;
         self.needs = vec![0; states];
         self.makers = vec![0; states];

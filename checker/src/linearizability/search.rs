@@ -79,10 +79,7 @@ struct Search<'p, 'm, M: Model> {
 /// Looks for an order that explains `problem`; also says how many steps that took.
 pub(super) fn search<M: Model>(problem: &Problem<'_, M>, bounds: &Bounds<'_>) -> (End, u64) {
     if problem.width > SLOTS {
-        let reason = format!(
-            "{} operations were open at once on one key, more than {SLOTS}",
-            problem.width
-        );
+        let reason = format!("{} operations were open at once on one key, more than {SLOTS}", problem.width);
         return (End::GaveUp { reason, rank: 0 }, 0);
     }
     if problem.has_phantom() {
@@ -106,12 +103,7 @@ pub(super) fn search<M: Model>(problem: &Problem<'_, M>, bounds: &Bounds<'_>) ->
 
 impl<'p, M: Model> Search<'p, '_, M> {
     fn run(&mut self, bounds: &Bounds<'_>) -> (End, u64) {
-        let root = Configuration {
-            base: 0,
-            placed: 0,
-            state: self.problem.model.initial(),
-            taken: 0,
-        };
+        let root = Configuration { base: 0, placed: 0, state: self.problem.model.initial(), taken: 0 };
         if self.enter(root) {
             return (End::Linearized, 0);
         }
@@ -244,9 +236,7 @@ impl<'p, M: Model> Search<'p, '_, M> {
         let known = &self.problem.classes[class as usize];
         let completed = self.call(at.base).completed;
         let next = known.members.get(self.class_taken[class as usize] as usize);
-        if next.is_some_and(|&(invoked, _)| invoked < completed)
-            && self.may_step(at, &known.call, NONE)
-        {
+        if next.is_some_and(|&(invoked, _)| invoked < completed) && self.may_step(at, &known.call, NONE) {
             self.choices.push(self.problem.calls.len() as u32 + class);
         }
     }
@@ -387,18 +377,14 @@ fn open<'p, M: Model>(
 ) -> impl Iterator<Item = u32> + use<'p, M> {
     let calls = &problem.calls;
     let behind = problem.window(base as usize).iter().copied();
-    std::iter::once(base)
-        .chain(behind)
-        .filter(move |&rank| calls[rank as usize].bit & placed == 0)
+    std::iter::once(base).chain(behind).filter(move |&rank| calls[rank as usize].bit & placed == 0)
 }
 
 /// The rank by which the call must have taken effect: its own, or that of the first to need what it makes.
 fn deadline<M: Model>(problem: &Problem<'_, M>, base: u32, rank: u32) -> u32 {
     let makes = problem.calls[rank as usize].makes;
     let needed = problem.needed_first.get(makes as usize).copied();
-    needed
-        .filter(|&first| first >= base)
-        .map_or(rank, |first| first.min(rank))
+    needed.filter(|&first| first >= base).map_or(rank, |first| first.min(rank))
 }
 
 /// Which open calls were taken enters a configuration as a sum of 128-bit weights, not as a list that would grow

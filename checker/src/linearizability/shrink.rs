@@ -36,13 +36,7 @@ struct Shrink<'k, 'l, M: Model> {
 
 /// Shrinks a key of which `rank` completed operations can be ordered, but not all.
 pub(super) fn shrink<M: Model>(key: &Key<'_, M>, rank: usize, limits: &Limits<'_>) -> Shrunk {
-    let mut shrink = Shrink {
-        model: &key.model,
-        timed: &key.timed,
-        limits,
-        steps: 0,
-        laid_out: 0,
-    };
+    let mut shrink = Shrink { model: &key.model, timed: &key.timed, limits, steps: 0, laid_out: 0 };
     let all: Vec<usize> = (0..key.timed.len()).collect();
     let culprit = shrink.culprit(&all, rank);
     let mut kept = shrink.prefix(&all, culprit);
@@ -50,11 +44,7 @@ pub(super) fn shrink<M: Model>(key: &Key<'_, M>, rank: usize, limits: &Limits<'_
         shrink.drop_chunks(&mut kept, culprit);
     }
     let order = shrink.fails(&kept, culprit).unwrap_or_default();
-    Shrunk {
-        kept,
-        culprit,
-        order,
-    }
+    Shrunk { kept, culprit, order }
 }
 
 impl<M: Model> Shrink<'_, '_, M> {
@@ -118,9 +108,7 @@ impl<M: Model> Shrink<'_, '_, M> {
         let (found, steps) = search(&Problem::new(self.model, &subset), &bounds);
         self.steps += steps;
         match found {
-            End::Stuck { order, .. } => {
-                Some(order.into_iter().map(|at| kept[at as usize]).collect())
-            }
+            End::Stuck { order, .. } => Some(order.into_iter().map(|at| kept[at as usize]).collect()),
             End::Linearized | End::GaveUp { .. } => None,
         }
     }
@@ -169,10 +157,7 @@ impl<M: Model> Shrink<'_, '_, M> {
             }
             dropped[place] = true;
             let made = self.model.makes(call);
-            waiting.extend(
-                made.and_then(|state| needing.remove(&state))
-                    .unwrap_or_default(),
-            );
+            waiting.extend(made.and_then(|state| needing.remove(&state)).unwrap_or_default());
         }
         let remains = kept.iter().zip(dropped).filter(|&(_, dropped)| !dropped);
         remains.map(|(&at, _)| at).collect()

@@ -64,9 +64,6 @@ mod tests {
             assert_eq!(kind.to_string().parse(), Ok(kind));
         }
         let error = "cas".parse::<ModelKind>().expect_err("no such model");
-        assert_eq!(
-            error.to_string(),
-            "unknown model `cas` (hint: one of register, cas-register)"
-        );
+        assert_eq!(error.to_string(), "unknown model `cas` (hint: one of register, cas-register)");
     }
 }

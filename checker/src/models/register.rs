@@ -33,10 +33,7 @@ pub enum Call {
 impl Register {
     /// A register that takes the operations of `kind`.
     pub fn new(kind: ModelKind) -> Register {
-        Register {
-            kind,
-            numbers: HashMap::from([(Value::Null, 0)]),
-        }
+        Register { kind, numbers: HashMap::from([(Value::Null, 0)]) }
     }
 
     fn value(&mut self, value: &Value) -> u32 {
@@ -59,15 +56,10 @@ impl Model for Register {
             ("read", _) if !known => Ok(Call::ReadUnknown),
             ("read", _) => Ok(Call::Read(self.value(&operation.result))),
             ("write", _) => Ok(Call::Write(self.value(&operation.argument))),
-            ("cas", ModelKind::CasRegister) => {
-                match operation.argument.as_array().map(Vec::as_slice) {
-                    Some([old, new]) => Ok(Call::Cas(self.value(old), self.value(new))),
-                    _ => Err(format!(
-                        "`cas` takes a pair `[old, new]`, not `{}`",
-                        operation.argument
-                    )),
-                }
-            }
+            ("cas", ModelKind::CasRegister) => match operation.argument.as_array().map(Vec::as_slice) {
+                Some([old, new]) => Ok(Call::Cas(self.value(old), self.value(new))),
+                _ => Err(format!("`cas` takes a pair `[old, new]`, not `{}`", operation.argument)),
+            },
             (f, ModelKind::Register) => Err(format!(
                 "`{f}` is no operation of the model `register` (hint: it has `read` and `write`; `cas` is in `cas-register`)"
             )),

@@ -54,15 +54,10 @@ pub(super) fn install(socket: &mut Socket) -> io::Result<()> {
     let chain = message(NEW_CHAIN, CREATE)
         .text(1, TABLE)
         .text(3, CHAIN)
-        .nested(4, |hook| {
-            hook.number(1, HOOK_FORWARD)
-                .number(2, PRIORITY.cast_unsigned())
-        })
+        .nested(4, |hook| hook.number(1, HOOK_FORWARD).number(2, PRIORITY.cast_unsigned()))
         .text(7, "filter");
-    let rule = message(NEW_RULE, CREATE | APPEND)
-        .text(1, TABLE)
-        .text(2, CHAIN)
-        .nested(4, drop_pairs_in_the_set);
+    let rule =
+        message(NEW_RULE, CREATE | APPEND).text(1, TABLE).text(2, CHAIN).nested(4, drop_pairs_in_the_set);
     batch(socket, vec![table, set, chain, rule])
 }
 
@@ -72,11 +67,11 @@ pub(super) fn cut(socket: &mut Socket, links: &BTreeSet<Link>) -> io::Result<()>
     let mut messages = vec![flush];
     if !links.is_empty() {
         let elements = message(NEW_ELEMENTS, CREATE).text(1, TABLE).text(2, SET);
-        messages.push(elements.nested(3, |list| {
-            links
-                .iter()
-                .fold(list, |list, link| list.nested(LIST_ELEMENT, pair(link)))
-        }));
+        messages.push(
+            elements.nested(3, |list| {
+                links.iter().fold(list, |list, link| list.nested(LIST_ELEMENT, pair(link)))
+            }),
+        );
     }
     batch(socket, messages)
 }
@@ -97,35 +92,22 @@ fn drop_pairs_in_the_set(rule: Message) -> Message {
     const SOURCE_AND_DESTINATION: (u32, u32) = (12, 8);
     const DROP: u32 = 0;
     let (offset, length) = SOURCE_AND_DESTINATION;
-    let rule = expression(rule, "meta", |data| {
-        data.number(2, META_PROTOCOL).number(1, REGISTER)
-    });
+    let rule = expression(rule, "meta", |data| data.number(2, META_PROTOCOL).number(1, REGISTER));
     let rule = expression(rule, "cmp", |data| {
-        data.number(1, REGISTER)
-            .number(2, 0)
-            .nested(3, |value| value.attribute(1, &ETHERTYPE_IPV4))
+        data.number(1, REGISTER).number(2, 0).nested(3, |value| value.attribute(1, &ETHERTYPE_IPV4))
     });
     let rule = expression(rule, "payload", |data| {
-        data.number(1, REGISTER)
-            .number(2, NETWORK_HEADER)
-            .number(3, offset)
-            .number(4, length)
+        data.number(1, REGISTER).number(2, NETWORK_HEADER).number(3, offset).number(4, length)
     });
-    let rule = expression(rule, "lookup", |data| {
-        data.text(1, SET).number(2, REGISTER).number(4, SET_ID)
-    });
+    let rule = expression(rule, "lookup", |data| data.text(1, SET).number(2, REGISTER).number(4, SET_ID));
     let rule = expression(rule, "counter", |data| data);
     expression(rule, "immediate", |data| {
-        data.number(1, VERDICT).nested(2, |value| {
-            value.nested(2, |verdict| verdict.number(1, DROP))
-        })
+        data.number(1, VERDICT).nested(2, |value| value.nested(2, |verdict| verdict.number(1, DROP)))
     })
 }
 
 fn expression(rule: Message, name: &str, fill: impl FnOnce(Message) -> Message) -> Message {
-    rule.nested(LIST_ELEMENT, |element| {
-        element.text(1, name).nested(2, fill)
-    })
+    rule.nested(LIST_ELEMENT, |element| element.text(1, name).nested(2, fill))
 }
 
 fn message(kind: u16, flags: u16) -> Message {

@@ -41,41 +41,28 @@ pub(super) fn add_bridge(socket: &mut Socket, number: u8) -> io::Result<()> {
 }
 
 /// A pair of cards: one on the bridge, the other in `namespace` as its device [`CARD`].
-pub(super) fn add_pair(
-    socket: &mut Socket,
-    number: u8,
-    namespace: BorrowedFd<'_>,
-) -> io::Result<()> {
+pub(super) fn add_pair(socket: &mut Socket, number: u8, namespace: BorrowedFd<'_>) -> io::Result<()> {
     let namespace = namespace.as_raw_fd().to_ne_bytes();
-    let pair = Message::new(
-        NEW_LINK,
-        ACK | CREATE | EXCLUSIVE,
-        &link_head(CARD + u32::from(number), UP),
-    )
-    .text(3, &format!("n{number}"))
-    .attribute(10, &CARD.to_ne_bytes())
-    .nested(18, |info| {
-        info.text(1, "veth").nested(2, |data| {
-            data.nested(1, |peer| {
-                peer.raw(&link_head(CARD, 0))
-                    .text(3, CARD_NAME)
-                    .attribute(1, &hardware_address(number))
-                    .attribute(28, &namespace)
+    let pair = Message::new(NEW_LINK, ACK | CREATE | EXCLUSIVE, &link_head(CARD + u32::from(number), UP))
+        .text(3, &format!("n{number}"))
+        .attribute(10, &CARD.to_ne_bytes())
+        .nested(18, |info| {
+            info.text(1, "veth").nested(2, |data| {
+                data.nested(1, |peer| {
+                    peer.raw(&link_head(CARD, 0))
+                        .text(3, CARD_NAME)
+                        .attribute(1, &hardware_address(number))
+                        .attribute(28, &namespace)
+                })
             })
-        })
-    });
+        });
     socket.request(vec![pair])
 }
 
 /// Gives the namespace of `socket` its address, puts its devices up, and tells it where everybody else is.
 pub(super) fn configure(socket: &mut Socket, number: u8, everybody: &[u8]) -> io::Result<()> {
     let mut messages = vec![up(LOOPBACK), set_address(number), up(CARD)];
-    messages.extend(
-        everybody
-            .iter()
-            .filter(|&&other| other != number)
-            .map(|&other| neighbour(other)),
-    );
+    messages.extend(everybody.iter().filter(|&&other| other != number).map(|&other| neighbour(other)));
     socket.request(messages)
 }
 
@@ -87,9 +74,7 @@ fn set_address(number: u8) -> Message {
     let head = [AF_INET, PREFIX, 0, 0];
     let head = [head, CARD.to_ne_bytes()].concat();
     let address = address(number).octets();
-    Message::new(NEW_ADDRESS, ACK | CREATE | EXCLUSIVE, &head)
-        .attribute(1, &address)
-        .attribute(2, &address)
+    Message::new(NEW_ADDRESS, ACK | CREATE | EXCLUSIVE, &head).attribute(1, &address).attribute(2, &address)
 }
 
 fn neighbour(number: u8) -> Message {
@@ -105,8 +90,5 @@ fn neighbour(number: u8) -> Message {
 
 /// `ifinfomsg`: family, device type, device number, flags, and which flags are meant.
 fn link_head(device: u32, flags: u32) -> Vec<u8> {
-    [0, device, flags, flags]
-        .into_iter()
-        .flat_map(u32::to_ne_bytes)
-        .collect()
+    [0, device, flags, flags].into_iter().flat_map(u32::to_ne_bytes).collect()
 }

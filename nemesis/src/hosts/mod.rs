@@ -102,25 +102,18 @@ impl Hosts {
     /// When the kind that is asked for cannot be had here.
     pub fn open(choice: NetworkChoice, count: usize) -> Result<Hosts, HostsError> {
         let proxies = |reason: String| {
-            let opened = Proxies::open(count).map_err(|source| HostsError {
-                deed: "open proxies",
-                source,
-                hint: "",
-            });
-            Ok(Hosts {
-                kind: Kind::Proxies(opened?),
-                reason,
-            })
+            let opened =
+                Proxies::open(count).map_err(|source| HostsError { deed: "open proxies", source, hint: "" });
+            Ok(Hosts { kind: Kind::Proxies(opened?), reason })
         };
         if choice == NetworkChoice::Proxy {
             return proxies("proxy: asked for".into());
         }
         let privilege = privilege();
         match (Namespaces::open(count), choice) {
-            (Ok(namespaces), _) => Ok(Hosts {
-                kind: Kind::Namespaces(namespaces),
-                reason: format!("netns: {privilege}"),
-            }),
+            (Ok(namespaces), _) => {
+                Ok(Hosts { kind: Kind::Namespaces(namespaces), reason: format!("netns: {privilege}") })
+            }
             (Err(error), NetworkChoice::Auto) => {
                 proxies(format!("proxy: no network namespaces here ({error})"))
             }
@@ -168,11 +161,9 @@ impl Hosts {
     pub fn cut(&mut self, links: &BTreeSet<Link>) -> Result<Duration, HostsError> {
         let start = Instant::now();
         match &mut self.kind {
-            Kind::Namespaces(namespaces) => namespaces.cut(links).map_err(|source| HostsError {
-                deed: "cut links",
-                source,
-                hint: "",
-            })?,
+            Kind::Namespaces(namespaces) => {
+                namespaces.cut(links).map_err(|source| HostsError { deed: "cut links", source, hint: "" })?;
+            }
             Kind::Proxies(proxies) => proxies.cut(links),
         }
         Ok(start.elapsed())
@@ -187,11 +178,7 @@ impl Hosts {
             Kind::Namespaces(namespaces) => namespaces.probe(expected).await,
             Kind::Proxies(proxies) => proxies.probe().await,
         };
-        result.map_err(|source| HostsError {
-            deed: "probe the network",
-            source,
-            hint: "",
-        })
+        result.map_err(|source| HostsError { deed: "probe the network", source, hint: "" })
     }
 }
 
@@ -204,10 +191,7 @@ impl Link {
 
     /// The way back.
     pub fn reversed(self) -> Link {
-        Link {
-            from: self.to,
-            to: self.from,
-        }
+        Link { from: self.to, to: self.from }
     }
 }
 
@@ -224,11 +208,7 @@ impl fmt::Display for NetworkChoice {
 impl FromStr for NetworkChoice {
     type Err = String;
     fn from_str(text: &str) -> Result<NetworkChoice, String> {
-        let all = [
-            NetworkChoice::Auto,
-            NetworkChoice::Netns,
-            NetworkChoice::Proxy,
-        ];
+        let all = [NetworkChoice::Auto, NetworkChoice::Netns, NetworkChoice::Proxy];
         let found = all.into_iter().find(|choice| choice.to_string() == text);
         found.ok_or_else(|| format!("unknown network `{text}` (hint: one of auto, netns, proxy)"))
     }

@@ -16,7 +16,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::thread;
 
-use nix::sched::{CloneFlags, unshare};
+use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, SockaddrIn, bind, socket};
 
 use super::link::{self, address};
@@ -47,25 +47,27 @@ impl Namespaces {
     /// Moves this thread into a new namespace, the switch, and builds the network around it. Threads that are started
     /// from here on live there too.
     pub(super) fn open(count: usize) -> io::Result<Namespaces> {
+        let home = File::open("/proc/thread-self/ns/net")?;
         unshare(CloneFlags::CLONE_NEWNET)?;
+        // Half a network is worse than none: whoever does without must be where it was.
+        Namespaces::build(count).or_else(|error| {
+            setns(home, CloneFlags::CLONE_NEWNET)?;
+            Err(error)
+        })
+    }
+
+    fn build(count: usize) -> io::Result<Namespaces> {
         prefer_cubic();
         let mut switch = Socket::open(SockProtocol::NetlinkRoute)?;
         link::add_bridge(&mut switch, SWITCH)?;
         let everybody: Vec<u8> = (1..=count as u8).chain([SWITCH]).collect();
         let (mut hosts, mut sockets) = (Vec::new(), Vec::new());
         for number in 1..=count as u8 {
-            let Fresh {
-                namespace,
-                mut links,
-                probe,
-            } = fresh_namespace()?;
+            let Fresh { namespace, mut links, probe } = fresh_namespace()?;
             link::add_pair(&mut switch, number, namespace.as_fd())?;
             link::configure(&mut links, number, &everybody)?;
             let [a, b, c, d] = address(number).octets();
-            bind(
-                std::os::fd::AsRawFd::as_raw_fd(&probe),
-                &SockaddrIn::new(a, b, c, d, PROBE_PORT),
-            )?;
+            bind(std::os::fd::AsRawFd::as_raw_fd(&probe), &SockaddrIn::new(a, b, c, d, PROBE_PORT))?;
             // SAFETY: `into_raw_fd` gives up the descriptor of a UDP socket, so it has one owner again.
             sockets.push(unsafe { UdpSocket::from_raw_fd(probe.into_raw_fd()) });
             hosts.push(namespace);
@@ -81,16 +83,8 @@ impl Namespaces {
             peers: peers.clone(),
         });
         let addresses = addresses.collect();
-        let probes = Probes::new(
-            sockets,
-            (0..count).map(|number| at(number, PROBE_PORT)).collect(),
-        )?;
-        Ok(Namespaces {
-            filter,
-            hosts,
-            addresses,
-            probes,
-        })
+        let probes = Probes::new(sockets, (0..count).map(|number| at(number, PROBE_PORT)).collect())?;
+        Ok(Namespaces { filter, hosts, addresses, probes })
     }
 
     pub(super) fn addresses(&self, node: usize) -> &Addresses {
@@ -118,12 +112,7 @@ fn fresh_namespace() -> io::Result<Fresh> {
         Ok(Fresh {
             namespace: File::open("/proc/thread-self/ns/net")?.into(),
             links: Socket::open(SockProtocol::NetlinkRoute)?,
-            probe: socket(
-                AddressFamily::Inet,
-                SockType::Datagram,
-                SockFlag::SOCK_CLOEXEC,
-                None,
-            )?,
+            probe: socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?,
         })
     });
     made.join().expect("making a namespace does not panic")

@@ -7,9 +7,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket,
-};
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket};
 
 pub(super) const REQUEST: u16 = 0x1;
 pub(super) const ACK: u16 = 0x4;
@@ -100,10 +98,7 @@ impl Socket {
     pub(super) fn open(protocol: SockProtocol) -> io::Result<Socket> {
         let flags = SockFlag::SOCK_CLOEXEC;
         let descriptor = socket(AddressFamily::Netlink, SockType::Raw, flags, protocol)?;
-        Ok(Socket {
-            descriptor,
-            sequence: 0,
-        })
+        Ok(Socket { descriptor, sequence: 0 })
     }
 
     /// Sends `messages` in one go and waits for every acknowledgement that they ask for.
@@ -111,10 +106,7 @@ impl Socket {
     /// # Errors
     /// The first refusal of the kernel.
     pub(super) fn request(&mut self, messages: Vec<Message>) -> io::Result<()> {
-        let mut waiting = messages
-            .iter()
-            .filter(|message| message.asks_for_ack())
-            .count();
+        let mut waiting = messages.iter().filter(|message| message.asks_for_ack()).count();
         let first = self.sequence + 1;
         let mut bytes = Vec::new();
         for mut message in messages {
@@ -131,13 +123,8 @@ impl Socket {
         // to a later request: sequence numbers tell.
         while waiting > 0 && refused.is_none() {
             let length = recv(self.descriptor.as_raw_fd(), &mut buffer, MsgFlags::empty())?;
-            for (sequence, errno) in
-                answers(&buffer[..length]).filter(|(sequence, _)| *sequence >= first)
-            {
-                assert!(
-                    sequence <= self.sequence,
-                    "an answer to a message that was never sent"
-                );
+            for (sequence, errno) in answers(&buffer[..length]).filter(|(sequence, _)| *sequence >= first) {
+                assert!(sequence <= self.sequence, "an answer to a message that was never sent");
                 waiting = waiting.saturating_sub(1);
                 if errno != 0 && refused.is_none() {
                     refused = Some(io::Error::from_raw_os_error(errno));
@@ -152,13 +139,10 @@ impl Socket {
 fn answers(mut bytes: &[u8]) -> impl Iterator<Item = (u32, i32)> {
     std::iter::from_fn(move || {
         loop {
-            let word =
-                |at: usize| Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+            let word = |at: usize| Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
             let (length, kind) = (word(0)? as usize, word(4)? as u16);
             let (sequence, errno) = (word(8)?, word(HEADER_BYTES));
-            bytes = bytes
-                .get(length.max(HEADER_BYTES).next_multiple_of(4)..)
-                .unwrap_or(&[]);
+            bytes = bytes.get(length.max(HEADER_BYTES).next_multiple_of(4)..).unwrap_or(&[]);
             if kind == ERROR {
                 return Some((sequence, -(errno?.cast_signed())));
             }
@@ -172,9 +156,7 @@ mod tests {
 
     #[test]
     fn attributes_nest_and_are_padded() {
-        let message = Message::new(7, ACK, &[9, 9, 9, 9])
-            .text(1, "ab")
-            .nested(2, |inner| inner.number(3, 5));
+        let message = Message::new(7, ACK, &[9, 9, 9, 9]).text(1, "ab").nested(2, |inner| inner.number(3, 5));
         let expected: Vec<u8> = [
             [9, 9, 9, 9].as_slice(),
             &[7, 0, 1, 0, b'a', b'b', 0, 0],
@@ -189,10 +171,7 @@ mod tests {
     fn answers_are_read_one_by_one() {
         let answer = |sequence: u32, errno: i32| {
             let words = [20_u32, u32::from(ERROR), sequence, 0, errno.cast_unsigned()];
-            words
-                .into_iter()
-                .flat_map(u32::to_ne_bytes)
-                .collect::<Vec<u8>>()
+            words.into_iter().flat_map(u32::to_ne_bytes).collect::<Vec<u8>>()
         };
         let bytes = [answer(4, 0), answer(5, -17)].concat();
         assert_eq!(answers(&bytes).collect::<Vec<_>>(), [(4, 0), (5, 17)]);

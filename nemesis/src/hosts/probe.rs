@@ -31,11 +31,7 @@ impl Probes {
         for socket in &sockets {
             socket.set_nonblocking(true)?;
         }
-        Ok(Probes {
-            sockets,
-            addresses,
-            round: AtomicU64::new(0),
-        })
+        Ok(Probes { sockets, addresses, round: AtomicU64::new(0) })
     }
 
     /// The links over which a datagram has arrived. Waits for those that are `expected`, and a little for the rest.
@@ -66,13 +62,10 @@ impl Probes {
         for (to, socket) in self.sockets.iter().enumerate() {
             let mut word = [0; 16];
             while let Ok((16, _)) = socket.recv_from(&mut word) {
-                let [found, from] = [&word[..8], &word[8..]]
-                    .map(|half| u64::from_le_bytes(half.try_into().expect("8")));
+                let [found, from] =
+                    [&word[..8], &word[8..]].map(|half| u64::from_le_bytes(half.try_into().expect("8")));
                 if found == round {
-                    arrived.insert(Link {
-                        from: from as usize,
-                        to,
-                    });
+                    arrived.insert(Link { from: from as usize, to });
                 }
             }
         }

@@ -42,58 +42,34 @@ impl Proxies {
     pub(super) fn open(count: usize) -> io::Result<Proxies> {
         // All ports are drawn before any is given back, so that no two are the same.
         let draw = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-        let own: Vec<[TcpListener; 2]> = (0..count)
-            .map(|_| Ok([draw()?, draw()?]))
-            .collect::<io::Result<_>>()?;
-        let own: Vec<[SocketAddr; 2]> = own
-            .iter()
-            .map(|[a, b]| Ok([a.local_addr()?, b.local_addr()?]))
-            .collect::<io::Result<_>>()?;
-        let gates: BTreeMap<Link, watch::Sender<bool>> = Link::all(count)
-            .map(|link| (link, watch::Sender::new(true)))
-            .collect();
-        let mut addresses: Vec<Addresses> = own
-            .iter()
-            .map(|&[client, peer]| Addresses {
-                client,
-                peer,
-                peers: vec![peer; count],
-            })
-            .collect();
+        let own: Vec<[TcpListener; 2]> =
+            (0..count).map(|_| Ok([draw()?, draw()?])).collect::<io::Result<_>>()?;
+        let own: Vec<[SocketAddr; 2]> =
+            own.iter().map(|[a, b]| Ok([a.local_addr()?, b.local_addr()?])).collect::<io::Result<_>>()?;
+        let gates: BTreeMap<Link, watch::Sender<bool>> =
+            Link::all(count).map(|link| (link, watch::Sender::new(true))).collect();
+        let mut addresses: Vec<Addresses> =
+            own.iter().map(|&[client, peer]| Addresses { client, peer, peers: vec![peer; count] }).collect();
         let mut proxies = Vec::new();
         for link in Link::all(count) {
             let listener = draw()?;
             listener.set_nonblocking(true)?;
             addresses[link.from].peers[link.to] = listener.local_addr()?;
             let [there, back] = [link, link.reversed()].map(|link| gates[&link].subscribe());
-            proxies.push(Proxy {
-                listener,
-                target: own[link.to][1],
-                there,
-                back,
-            });
+            proxies.push(Proxy { listener, target: own[link.to][1], there, back });
         }
         let (stop, stopped) = oneshot::channel();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let thread = std::thread::Builder::new()
-            .name("proxies".into())
-            .spawn(move || {
-                runtime.block_on(async {
-                    for proxy in proxies {
-                        tokio::spawn(proxy.serve());
-                    }
-                    // Dropped without a word: that is the word.
-                    let _ = stopped.await;
-                });
-            })?;
-        Ok(Proxies {
-            addresses,
-            gates,
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let thread = std::thread::Builder::new().name("proxies".into()).spawn(move || {
+            runtime.block_on(async {
+                for proxy in proxies {
+                    tokio::spawn(proxy.serve());
+                }
+                // Dropped without a word: that is the word.
+                let _ = stopped.await;
+            });
+        })?;
+        Ok(Proxies { addresses, gates, stop: Some(stop), thread: Some(thread) })
     }
 
     pub(super) fn addresses(&self, node: usize) -> &Addresses {
@@ -143,23 +119,13 @@ impl Proxy {
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
         loop {
             let (near, _) = listener.accept().await?;
-            tokio::spawn(carry(
-                near,
-                self.target,
-                self.there.clone(),
-                self.back.clone(),
-            ));
+            tokio::spawn(carry(near, self.target, self.there.clone(), self.back.clone()));
         }
     }
 }
 
 /// Carries one connection until either side ends it.
-async fn carry(
-    near: TcpStream,
-    target: SocketAddr,
-    mut there: Gate,
-    mut back: Gate,
-) -> io::Result<()> {
+async fn carry(near: TcpStream, target: SocketAddr, mut there: Gate, mut back: Gate) -> io::Result<()> {
     opened(&mut there).await?;
     opened(&mut back).await?;
     let far = TcpStream::connect(target).await?;
@@ -192,10 +158,7 @@ async fn pump(
 }
 
 async fn opened(gate: &mut Gate) -> io::Result<()> {
-    gate.wait_for(|open| *open)
-        .await
-        .map(drop)
-        .map_err(io::Error::other)
+    gate.wait_for(|open| *open).await.map(drop).map_err(io::Error::other)
 }
 
 async fn probe(gate: Gate) -> bool {

@@ -51,27 +51,22 @@ impl Command {
         let name = name.to_ascii_uppercase();
         let parsed = match (&name[..], arguments) {
             (b"GET", [key]) => Ok(Command::Get(key.clone())),
-            (b"SET", [key, value, options @ ..]) => {
-                condition(options).map(|condition| Command::Set {
-                    key: key.clone(),
-                    value: value.clone(),
-                    condition,
-                })
-            }
+            (b"SET", [key, value, options @ ..]) => condition(options).map(|condition| Command::Set {
+                key: key.clone(),
+                value: value.clone(),
+                condition,
+            }),
             (b"DEL", [_, ..]) => Ok(Command::Del(arguments.to_vec())),
-            (b"INCRBY", [key, amount]) => {
-                number(amount).map(|amount| Command::IncrBy(key.clone(), amount))
-            }
+            (b"INCRBY", [key, amount]) => number(amount).map(|amount| Command::IncrBy(key.clone(), amount)),
             (b"RPUSH", [key, values @ ..]) if !values.is_empty() => {
                 Ok(Command::RPush(key.clone(), values.to_vec()))
             }
-            (b"LRANGE", [key, first, last]) => number(first)
-                .and_then(|first| Ok(Command::LRange(key.clone(), first, number(last)?))),
+            (b"LRANGE", [key, first, last]) => {
+                number(first).and_then(|first| Ok(Command::LRange(key.clone(), first, number(last)?)))
+            }
             (b"GET" | b"SET" | b"DEL" | b"INCRBY" | b"RPUSH" | b"LRANGE", _) => {
                 let name = String::from_utf8_lossy(&name).to_ascii_lowercase();
-                Err(Reply::Error(format!(
-                    "ERR wrong number of arguments for '{name}' command"
-                )))
+                Err(Reply::Error(format!("ERR wrong number of arguments for '{name}' command")))
             }
             _ => return None,
         };
@@ -84,10 +79,7 @@ impl Command {
     /// When the entry holds none: only parsed requests are ever proposed.
     pub(crate) fn from_entry(entry: &Bytes) -> Command {
         let request = resp::decode_request(&mut entry.as_ref().into());
-        let request = request
-            .ok()
-            .flatten()
-            .expect("an entry holds a whole request");
+        let request = request.ok().flatten().expect("an entry holds a whole request");
         let parsed = Command::parse(&request).expect("an entry holds a command");
         parsed.expect("an entry holds a well-formed command")
     }
@@ -99,10 +91,7 @@ impl Command {
 }
 
 fn condition(options: &[Bytes]) -> Result<Condition, Reply> {
-    let upper: Vec<Vec<u8>> = options
-        .iter()
-        .map(|option| option.to_ascii_uppercase())
-        .collect();
+    let upper: Vec<Vec<u8>> = options.iter().map(|option| option.to_ascii_uppercase()).collect();
     let words: Vec<&[u8]> = upper.iter().map(Vec::as_slice).collect();
     match words[..] {
         [] => Ok(Condition::Always),
@@ -114,8 +103,6 @@ fn condition(options: &[Bytes]) -> Result<Condition, Reply> {
 }
 
 fn number(text: &Bytes) -> Result<i64, Reply> {
-    let parsed = std::str::from_utf8(text)
-        .ok()
-        .and_then(|text| text.parse().ok());
+    let parsed = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
     parsed.ok_or_else(|| Reply::Error("ERR value is not an integer or out of range".into()))
 }

@@ -51,11 +51,7 @@ impl Machine {
                 Ok(value) => value.map_or(Reply::Null, Reply::Bulk),
                 Err(wrong_type) => wrong_type,
             },
-            Command::Set {
-                key,
-                value,
-                condition,
-            } => self.set(key, value, condition),
+            Command::Set { key, value, condition } => self.set(key, value, condition),
             Command::Del(keys) => {
                 Reply::Integer(keys.iter().filter(|key| self.remove(key).is_some()).count() as i64)
             }
@@ -75,17 +71,9 @@ impl Machine {
             Command::Set { key, .. } | Command::LRange(key, ..) => vec![key],
             Command::Del(keys) => keys.iter().collect(),
         };
-        let known = touched
-            .into_iter()
-            .filter_map(|key| self.values.get_key_value(key));
-        let values = known
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect();
-        Machine {
-            values,
-            digest: self.digest,
-        }
-        .apply(command)
+        let known = touched.into_iter().filter_map(|key| self.values.get_key_value(key));
+        let values = known.map(|(key, value)| (key.clone(), value.clone())).collect();
+        Machine { values, digest: self.digest }.apply(command)
     }
 
     fn set(&mut self, key: &Bytes, value: &Bytes, condition: &Condition) -> Reply {
@@ -109,9 +97,7 @@ impl Machine {
     fn increment(&mut self, key: &Bytes, amount: i64) -> Reply {
         let current = match self.string(key) {
             Ok(None) => Some(0),
-            Ok(Some(value)) => std::str::from_utf8(&value)
-                .ok()
-                .and_then(|text| text.parse::<i64>().ok()),
+            Ok(Some(value)) => std::str::from_utf8(&value).ok().and_then(|text| text.parse::<i64>().ok()),
             Err(wrong_type) => return wrong_type,
         };
         let Some(sum) = current.and_then(|current| current.checked_add(amount)) else {
@@ -128,14 +114,9 @@ impl Machine {
             Err(wrong_type) => return wrong_type,
         };
         for (offset, value) in values.iter().enumerate() {
-            self.digest = self
-                .digest
-                .wrapping_add(element_digest(key, length + offset + 1, value));
+            self.digest = self.digest.wrapping_add(element_digest(key, length + offset + 1, value));
         }
-        let list = self
-            .values
-            .entry(key.clone())
-            .or_insert_with(|| Value::List(VecDeque::new()));
+        let list = self.values.entry(key.clone()).or_insert_with(|| Value::List(VecDeque::new()));
         if let Value::List(list) = list {
             list.extend(values.iter().cloned());
         }
@@ -180,23 +161,11 @@ fn range(list: Option<&VecDeque<Bytes>>, first: i64, last: i64) -> Vec<Reply> {
     };
     let length = list.len() as i64;
     let from_start = |place: i64| {
-        if place < 0 {
-            (length + place).max(0)
-        } else {
-            place
-        }
+        if place < 0 { (length + place).max(0) } else { place }
     };
-    let end = if last < 0 {
-        length + last
-    } else {
-        last.min(length - 1)
-    };
+    let end = if last < 0 { length + last } else { last.min(length - 1) };
     let places = from_start(first)..end + 1;
-    places
-        .filter_map(|place| list.get(place as usize))
-        .cloned()
-        .map(Reply::Bulk)
-        .collect()
+    places.filter_map(|place| list.get(place as usize)).cloned().map(Reply::Bulk).collect()
 }
 
 /// The state's digest is the sum of its parts', so that a change costs what it changes. Place 0 is a string,
@@ -235,10 +204,7 @@ mod tests {
     fn check(machine: &mut Machine, script: &str, expected: &str) {
         let mut replies = String::new();
         for line in script.split(';') {
-            let request: Vec<Bytes> = line
-                .split_whitespace()
-                .map(|word| word.to_owned().into())
-                .collect();
+            let request: Vec<Bytes> = line.split_whitespace().map(|word| word.to_owned().into()).collect();
             let reply = match Command::parse(&request).expect("a command") {
                 Ok(command) => {
                     let preview = machine.preview(&command);
@@ -261,31 +227,15 @@ mod tests {
     fn strings() {
         let machine = &mut Machine::default();
         check(machine, "GET a;SET a 1;get a", "$-1;+OK;$1 1");
-        check(
-            machine,
-            "SET a 2 NX;SET b 2 XX;SET a 3 XX;SET b 4 nx",
-            "$-1;$-1;+OK;+OK",
-        );
-        check(
-            machine,
-            "SET a 5 IFEQ 3;SET a 6 IFEQ 3;SET c 1 IFEQ 1;GET a",
-            "+OK;$-1;$-1;$1 5",
-        );
-        check(
-            machine,
-            "INCRBY a 10;INCRBY n -2;DEL a n none;GET a",
-            ":15;:-2;:2;$-1",
-        );
+        check(machine, "SET a 2 NX;SET b 2 XX;SET a 3 XX;SET b 4 nx", "$-1;$-1;+OK;+OK");
+        check(machine, "SET a 5 IFEQ 3;SET a 6 IFEQ 3;SET c 1 IFEQ 1;GET a", "+OK;$-1;$-1;$1 5");
+        check(machine, "INCRBY a 10;INCRBY n -2;DEL a n none;GET a", ":15;:-2;:2;$-1");
     }
 
     #[test]
     fn lists() {
         let machine = &mut Machine::default();
-        check(
-            machine,
-            "RPUSH l a b;RPUSH l c;LRANGE l 0 -1",
-            ":2;:3;*3 $1 a $1 b $1 c",
-        );
+        check(machine, "RPUSH l a b;RPUSH l c;LRANGE l 0 -1", ":2;:3;*3 $1 a $1 b $1 c");
         check(
             machine,
             "LRANGE l 1 1;LRANGE l -2 9;LRANGE l 5 9;LRANGE no 0 -1",
@@ -299,18 +249,10 @@ mod tests {
         check(machine, "RPUSH l a;SET s x", ":1;+OK");
         let before = machine.digest();
         let wrong = "-WRONGTYPE Operation against a key holding the wrong kind of value";
-        check(
-            machine,
-            "GET l;INCRBY l 1;RPUSH s x;SET l 1 IFEQ a",
-            &[wrong; 4].join(";"),
-        );
+        check(machine, "GET l;INCRBY l 1;RPUSH s x;SET l 1 IFEQ a", &[wrong; 4].join(";"));
         let number = "-ERR value is not an integer or out of range";
         check(machine, "INCRBY s 1;INCRBY n x", &[number; 2].join(";"));
-        check(
-            machine,
-            "SET a",
-            "-ERR wrong number of arguments for 'set' command",
-        );
+        check(machine, "SET a", "-ERR wrong number of arguments for 'set' command");
         check(machine, "SET a b EX 5", "-ERR syntax error");
         assert_eq!(machine.digest(), before);
     }
@@ -318,16 +260,8 @@ mod tests {
     #[test]
     fn the_digest_is_of_the_state_and_not_of_the_way_there() {
         let (one, other) = (&mut Machine::default(), &mut Machine::default());
-        check(
-            one,
-            "SET a 1;RPUSH l x y;SET gone 1;DEL gone",
-            "+OK;:2;+OK;:1",
-        );
-        check(
-            other,
-            "RPUSH l x;SET a 2;RPUSH l y;SET a 1",
-            ":1;+OK;:2;+OK",
-        );
+        check(one, "SET a 1;RPUSH l x y;SET gone 1;DEL gone", "+OK;:2;+OK;:1");
+        check(other, "RPUSH l x;SET a 2;RPUSH l y;SET a 1", ":1;+OK;:2;+OK");
         assert_eq!(one.digest(), other.digest());
         check(other, "RPUSH l z", ":3");
         assert_ne!(one.digest(), other.digest());

@@ -35,12 +35,7 @@ impl Raft {
     /// Every message comes in here. A later term makes a follower of anybody; an earlier one is answered, if it
     /// was a call, so that its sender learns the term, and is otherwise ignored.
     pub(super) fn receive(&mut self, message: Message) {
-        let Message {
-            from,
-            to,
-            term,
-            body,
-        } = message;
+        let Message { from, to, term, body } = message;
         assert_eq!(to, self.config.id, "a message for somebody else");
         if !self.config.members.contains(&from) {
             return;
@@ -64,13 +59,8 @@ impl Raft {
             Body::RequestVote { .. } if is_stale => {
                 self.send_after_sync(from, Body::RequestVoteReply { granted: false });
             }
-            Body::AppendEntries {
-                previous, round, ..
-            } if is_stale => {
-                let result = AppendResult::Rejected {
-                    previous: previous.index,
-                    hint: EntryId::default(),
-                };
+            Body::AppendEntries { previous, round, .. } if is_stale => {
+                let result = AppendResult::Rejected { previous: previous.index, hint: EntryId::default() };
                 self.send_after_sync(from, Body::AppendEntriesReply { round, result });
             }
             // An answer to what this node asked in an earlier term counts for nothing in this one. (One about a
@@ -79,12 +69,7 @@ impl Raft {
             Body::PreVoteReply { next, granted } => self.count_pre_vote(from, next, granted),
             Body::RequestVote { last } => self.answer_vote(from, last),
             Body::RequestVoteReply { granted } => self.count_vote(from, granted),
-            Body::AppendEntries {
-                previous,
-                entries,
-                commit,
-                round,
-            } => {
+            Body::AppendEntries { previous, entries, commit, round } => {
                 self.append_entries(from, previous, entries, commit, round);
             }
             Body::AppendEntriesReply { round, result } => self.append_answered(from, round, result),
@@ -102,10 +87,7 @@ impl Raft {
         let is_up_to_date = last >= self.log.last();
         let granted = is_free && is_up_to_date && self.leader.is_none();
         if granted {
-            self.promise(HardState {
-                term: self.term(),
-                vote: Some(from),
-            });
+            self.promise(HardState { term: self.term(), vote: Some(from) });
             self.reset_election_timer();
         }
         self.send_after_sync(from, Body::RequestVoteReply { granted });
@@ -163,10 +145,7 @@ impl Raft {
         self.leader = None;
         self.reset_election_timer();
         self.announce();
-        let body = Body::PreVote {
-            next: self.term().next(),
-            last: self.log.last(),
-        };
+        let body = Body::PreVote { next: self.term().next(), last: self.log.last() };
         for peer in self.peers() {
             self.send(peer, body.clone());
         }
@@ -175,15 +154,10 @@ impl Raft {
 
     fn become_candidate(&mut self) {
         self.state = State::Candidate(Votes::default());
-        self.promise(HardState {
-            term: self.term().next(),
-            vote: Some(self.config.id),
-        });
+        self.promise(HardState { term: self.term().next(), vote: Some(self.config.id) });
         self.reset_election_timer();
         self.announce();
-        let body = Body::RequestVote {
-            last: self.log.last(),
-        };
+        let body = Body::RequestVote { last: self.log.last() };
         for peer in self.peers() {
             self.send_after_sync(peer, body.clone());
         }
@@ -193,16 +167,9 @@ impl Raft {
 
     fn become_leader(&mut self) {
         let last = self.log.last().index;
-        let followers = self
-            .peers()
-            .map(|peer| (peer, Progress::new(last, self.now)))
-            .collect();
+        let followers = self.peers().map(|peer| (peer, Progress::new(last, self.now))).collect();
         let reads = Reads::default();
-        self.state = State::Leader(Leader {
-            followers,
-            heartbeat_due: self.now,
-            reads,
-        });
+        self.state = State::Leader(Leader { followers, heartbeat_due: self.now, reads });
         self.leader = Some(self.config.id);
         self.announce();
         // Entries of earlier terms commit only through one of this term (paper, 5.4.2 and 8).
@@ -223,11 +190,7 @@ impl Raft {
 
     /// When the last answers of a majority are an election timeout old.
     pub(super) fn quorum_deadline(&self, leader: &Leader) -> Time {
-        let mut contacts: Vec<Time> = leader
-            .followers
-            .values()
-            .map(|follower| follower.contact)
-            .collect();
+        let mut contacts: Vec<Time> = leader.followers.values().map(|follower| follower.contact).collect();
         contacts.push(self.now);
         quorum::reached_by(&mut contacts, self.majority()) + self.config.election_timeout.1
     }
@@ -238,20 +201,14 @@ impl Raft {
     }
 
     fn promise(&mut self, hard_state: HardState) {
-        assert!(
-            hard_state.term >= self.hard_state.term,
-            "{hard_state:?} after {:?}",
-            self.hard_state
-        );
+        assert!(hard_state.term >= self.hard_state.term, "{hard_state:?} after {:?}", self.hard_state);
         self.gathered.hard_state_changed |= hard_state != self.hard_state;
         self.hard_state = hard_state;
     }
 
     pub(super) fn reset_election_timer(&mut self) {
         let (low, high) = self.config.election_timeout;
-        let nanoseconds = self
-            .random
-            .random_range(low.as_nanos() as u64..=high.as_nanos() as u64);
+        let nanoseconds = self.random.random_range(low.as_nanos() as u64..=high.as_nanos() as u64);
         self.election_deadline = self.now + Duration::from_nanos(nanoseconds);
     }
 }

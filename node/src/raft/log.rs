@@ -21,17 +21,11 @@ impl Log {
         for (place, entry) in entries.iter().enumerate() {
             assert_eq!(entry.id.index.0, place as u64 + 1, "a gap in the log");
         }
-        Log {
-            entries,
-            unwritten: last.next(),
-            durable: last,
-        }
+        Log { entries, unwritten: last.next(), durable: last }
     }
 
     pub(super) fn last(&self) -> EntryId {
-        self.entries
-            .last()
-            .map_or(EntryId::default(), |entry| entry.id)
+        self.entries.last().map_or(EntryId::default(), |entry| entry.id)
     }
 
     pub(super) fn durable(&self) -> Index {
@@ -59,9 +53,7 @@ impl Log {
     pub(super) fn last_at_most(&self, index: Index, term: Term) -> EntryId {
         let upper = self.entries.len().min(index.0 as usize);
         let within = self.entries[..upper].partition_point(|entry| entry.id.term <= term);
-        within
-            .checked_sub(1)
-            .map_or(EntryId::default(), |place| self.entries[place].id)
+        within.checked_sub(1).map_or(EntryId::default(), |place| self.entries[place].id)
     }
 
     /// Entries from `first` on: as many as fit into `bytes`, but at least one if there is one.
@@ -84,10 +76,7 @@ impl Log {
 
     /// Appends a new entry behind the last (a leader's way).
     pub(super) fn push(&mut self, term: Term, payload: Payload) -> EntryId {
-        let id = EntryId {
-            term,
-            index: self.last().index.next(),
-        };
+        let id = EntryId { term, index: self.last().index.next() };
         let previous = self.entries.last().map_or(0, |entry| entry.chain);
         self.entries.push(Entry::new(id, payload, previous));
         id
@@ -97,10 +86,7 @@ impl Log {
     /// the first that differs and all behind it are replaced (paper, Figure 2, AppendEntries 3 and 4).
     /// Gives the index at which old entries were cut away, if any were.
     pub(super) fn merge(&mut self, entries: Vec<Entry>) -> Option<Index> {
-        let known = entries
-            .iter()
-            .take_while(|entry| self.holds(entry.id))
-            .count();
+        let known = entries.iter().take_while(|entry| self.holds(entry.id)).count();
         let fresh = entries.get(known)?.id.index;
         let cut = (fresh <= self.last().index).then_some(fresh);
         if cut.is_some() {
@@ -108,11 +94,7 @@ impl Log {
             self.unwritten = self.unwritten.min(fresh);
             self.durable = self.durable.min(fresh.previous());
         }
-        assert_eq!(
-            fresh,
-            self.last().index.next(),
-            "entries with a gap before them"
-        );
+        assert_eq!(fresh, self.last().index.next(), "entries with a gap before them");
         self.entries.extend(entries.into_iter().skip(known));
         cut
     }
@@ -126,10 +108,7 @@ impl Log {
 
     /// Entries up to `index` are synced.
     pub(super) fn became_durable(&mut self, index: Index) {
-        assert!(
-            index < self.unwritten,
-            "entry {index} synced before it was written"
-        );
+        assert!(index < self.unwritten, "entry {index} synced before it was written");
         self.durable = self.durable.max(index);
     }
 }
@@ -153,20 +132,10 @@ mod tests {
     #[test]
     fn merge_keeps_what_matches_and_replaces_what_does_not() {
         let mut mine = log(&[1, 1, 2, 2]);
-        assert_eq!(
-            mine.merge(tail(&[1, 1, 2], 2)),
-            None,
-            "a delayed message cuts nothing"
-        );
+        assert_eq!(mine.merge(tail(&[1, 1, 2], 2)), None, "a delayed message cuts nothing");
         assert_eq!(mine.last().index, Index(4));
         assert_eq!(mine.merge(tail(&[1, 1, 3], 3)), Some(Index(3)));
-        assert_eq!(
-            mine.last(),
-            EntryId {
-                term: Term(3),
-                index: Index(3)
-            }
-        );
+        assert_eq!(mine.last(), EntryId { term: Term(3), index: Index(3) });
     }
 
     #[test]
@@ -183,10 +152,7 @@ mod tests {
     fn last_at_most_skips_later_terms() {
         let mine = log(&[1, 1, 4, 4, 6]);
         let at = |index, term| mine.last_at_most(Index(index), Term(term)).index.0;
-        assert_eq!(
-            (at(5, 6), at(5, 5), at(3, 4), at(9, 3), at(2, 0)),
-            (5, 4, 3, 2, 0)
-        );
+        assert_eq!((at(5, 6), at(5, 5), at(3, 4), at(9, 3), at(2, 0)), (5, 4, 3, 2, 0));
     }
 
     #[test]

@@ -193,11 +193,7 @@ impl Raft {
     /// # Panics
     /// When the node is not among its members, or the election timeout is no range.
     pub fn new(config: Config, hard_state: HardState, entries: Vec<Entry>, now: Time) -> Raft {
-        assert!(
-            config.members.contains(&config.id),
-            "{} is no member",
-            config.id
-        );
+        assert!(config.members.contains(&config.id), "{} is no member", config.id);
         assert!(
             config.election_timeout.0 <= config.election_timeout.1,
             "an election timeout from high to low"
@@ -251,11 +247,7 @@ impl Raft {
             State::Candidate(_) => Role::Candidate,
             State::Leader(_) => Role::Leader,
         };
-        Standing {
-            role,
-            term: self.term(),
-            leader: self.leader,
-        }
+        Standing { role, term: self.term(), leader: self.leader }
     }
 
     /// The commit index.
@@ -270,9 +262,7 @@ impl Raft {
 
     /// The chained checksum of the whole log.
     pub fn last_chain(&self) -> u32 {
-        self.log
-            .get(self.log.last().index)
-            .map_or(0, |entry| entry.chain)
+        self.log.get(self.log.last().index).map_or(0, |entry| entry.chain)
     }
 
     /// The log is synced on disk up to here.
@@ -299,11 +289,7 @@ impl Raft {
 
     fn peers(&self) -> impl Iterator<Item = NodeId> + use<> {
         let id = self.config.id;
-        self.config
-            .members
-            .clone()
-            .into_iter()
-            .filter(move |&member| member != id)
+        self.config.members.clone().into_iter().filter(move |&member| member != id)
     }
 
     fn majority(&self) -> usize {
@@ -324,12 +310,7 @@ impl Raft {
     }
 
     fn message(&self, to: NodeId, body: Body) -> Message {
-        Message {
-            from: self.config.id,
-            to,
-            term: self.term(),
-            body,
-        }
+        Message { from: self.config.id, to, term: self.term(), body }
     }
 
     /// Sends a message that promises nothing.
@@ -354,17 +335,12 @@ impl Raft {
 
     /// One write for all that a step has changed, and the messages behind it.
     fn flush(&mut self) {
-        let hard_state =
-            std::mem::take(&mut self.gathered.hard_state_changed).then_some(self.hard_state);
+        let hard_state = std::mem::take(&mut self.gathered.hard_state_changed).then_some(self.hard_state);
         let entries = self.log.take_unwritten().to_vec();
         if hard_state.is_some() || !entries.is_empty() {
             let last = entries.last().map(|entry| entry.id.index);
             let id = self.unsynced.begin(hard_state.is_some(), last);
-            self.gathered.outputs.push(Output::Write(Write {
-                id,
-                hard_state,
-                entries,
-            }));
+            self.gathered.outputs.push(Output::Write(Write { id, hard_state, entries }));
         }
         for message in std::mem::take(&mut self.gathered.after_sync) {
             if let Some(message) = self.unsynced.hold(message) {

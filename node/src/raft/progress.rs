@@ -33,13 +33,7 @@ enum State {
 impl Progress {
     pub(super) fn new(last: Index, now: Time) -> Progress {
         let state = State::Probe { waiting: false };
-        Progress {
-            matched: Index(0),
-            next: last.next(),
-            round: 0,
-            contact: now,
-            state,
-        }
+        Progress { matched: Index(0), next: last.next(), round: 0, contact: now, state }
     }
 
     /// Whether entries may be sent.
@@ -80,9 +74,7 @@ impl Progress {
         match &mut self.state {
             State::Probe { .. } => {
                 self.next = self.matched.next();
-                self.state = State::Replicate {
-                    in_flight: VecDeque::new(),
-                };
+                self.state = State::Replicate { in_flight: VecDeque::new() };
             }
             State::Replicate { in_flight } => {
                 while in_flight.front().is_some_and(|&last| last <= index) {
@@ -123,10 +115,7 @@ mod tests {
         assert!(!progress.has_room());
         progress.accepted(Index(3));
         assert!(progress.has_room());
-        assert_eq!(
-            (progress.matched, progress.next),
-            (Index(3), Index(IN_FLIGHT_MAX as u64 + 1))
-        );
+        assert_eq!((progress.matched, progress.next), (Index(3), Index(IN_FLIGHT_MAX as u64 + 1)));
     }
 
     #[test]
@@ -143,10 +132,7 @@ mod tests {
     fn late_answers_change_nothing() {
         let mut progress = Progress::new(Index(9), Time(0));
         progress.accepted(Index(7));
-        assert!(
-            !progress.maybe_rejected(Index(6), Index(0)),
-            "refused before it matched"
-        );
+        assert!(!progress.maybe_rejected(Index(6), Index(0)), "refused before it matched");
         progress.accepted(Index(5));
         assert_eq!(progress.matched, Index(7));
     }

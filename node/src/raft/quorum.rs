@@ -10,11 +10,7 @@ pub(super) fn majority(members: usize) -> usize {
 /// # Panics
 /// When `quorum` is zero or more than there are values.
 pub(super) fn reached_by<T: Ord + Copy>(values: &mut [T], quorum: usize) -> T {
-    assert!(
-        quorum >= 1 && quorum <= values.len(),
-        "a quorum of {quorum} among {}",
-        values.len()
-    );
+    assert!(quorum >= 1 && quorum <= values.len(), "a quorum of {quorum} among {}", values.len());
     values.sort_unstable_by(|a, b| b.cmp(a));
     values[quorum - 1]
 }

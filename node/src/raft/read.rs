@@ -49,11 +49,7 @@ impl Raft {
         }
         leader.reads.round += 1;
         let round = leader.reads.round;
-        leader.reads.unconfirmed.push_back(Unconfirmed {
-            round,
-            index: self.commit,
-            requests,
-        });
+        leader.reads.unconfirmed.push_back(Unconfirmed { round, index: self.commit, requests });
         self.say_something();
         self.confirm_reads();
     }
@@ -65,18 +61,11 @@ impl Raft {
         let State::Leader(leader) = &mut self.state else {
             return;
         };
-        let mut rounds: Vec<u64> = leader
-            .followers
-            .values()
-            .map(|follower| follower.round)
-            .collect();
+        let mut rounds: Vec<u64> = leader.followers.values().map(|follower| follower.round).collect();
         rounds.push(leader.reads.round);
         let confirmed = quorum::reached_by(&mut rounds, majority);
         let reads = &mut leader.reads.unconfirmed;
-        let count = reads
-            .iter()
-            .take_while(|read| read.round <= confirmed)
-            .count();
+        let count = reads.iter().take_while(|read| read.round <= confirmed).count();
         for read in reads.drain(..count).collect::<Vec<_>>() {
             self.release(read.index, read.requests);
         }
@@ -96,18 +85,12 @@ impl Raft {
 
     pub(super) fn refuse_reads(&mut self, reads: Reads) {
         let waiting = reads.unconfirmed.into_iter().flat_map(|read| read.requests);
-        let refused = reads
-            .too_early
-            .into_iter()
-            .chain(waiting)
-            .map(Output::NotLeader);
+        let refused = reads.too_early.into_iter().chain(waiting).map(Output::NotLeader);
         self.gathered.outputs.extend(refused);
     }
 
     fn release(&mut self, index: Index, requests: Vec<RequestId>) {
-        let ready = requests
-            .into_iter()
-            .map(|request| Output::ReadReady(request, index));
+        let ready = requests.into_iter().map(|request| Output::ReadReady(request, index));
         self.gathered.outputs.extend(ready);
     }
 }

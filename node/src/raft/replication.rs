@@ -11,9 +11,7 @@ use super::{Output, Raft, RequestId, State};
 impl Raft {
     pub(super) fn propose(&mut self, proposals: Vec<(RequestId, Bytes)>) {
         if !matches!(self.state, State::Leader(_)) {
-            let refused = proposals
-                .into_iter()
-                .map(|(request, _)| Output::NotLeader(request));
+            let refused = proposals.into_iter().map(|(request, _)| Output::NotLeader(request));
             self.gathered.outputs.extend(refused);
             return;
         }
@@ -35,10 +33,7 @@ impl Raft {
             return;
         }
         leader.heartbeat_due = now + self.config.heartbeat;
-        leader
-            .followers
-            .values_mut()
-            .for_each(Progress::heartbeat_is_due);
+        leader.followers.values_mut().for_each(Progress::heartbeat_is_due);
         self.say_something();
     }
 
@@ -72,15 +67,9 @@ impl Raft {
         let State::Leader(leader) = &mut self.state else {
             return;
         };
-        let follower = leader
-            .followers
-            .get_mut(&peer)
-            .expect("a follower of this leader");
+        let follower = leader.followers.get_mut(&peer).expect("a follower of this leader");
         let index = follower.next.previous();
-        let term = self
-            .log
-            .term_at(index)
-            .expect("what precedes the next entry is in the log");
+        let term = self.log.term_at(index).expect("what precedes the next entry is in the log");
         let entries = match bytes {
             0 => Vec::new(),
             _ => self.log.slice(follower.next, bytes).to_vec(),
@@ -90,15 +79,7 @@ impl Raft {
         }
         let round = leader.reads.round();
         let previous = EntryId { term, index };
-        self.send(
-            peer,
-            Body::AppendEntries {
-                previous,
-                entries,
-                commit: self.commit,
-                round,
-            },
-        );
+        self.send(peer, Body::AppendEntries { previous, entries, commit: self.commit, round });
     }
 
     /// The follower's side (paper, Figure 2, "AppendEntries RPC").
@@ -123,10 +104,7 @@ impl Raft {
 
         if !self.log.holds(previous) {
             let hint = self.log.last_at_most(previous.index, previous.term);
-            let result = AppendResult::Rejected {
-                previous: previous.index,
-                hint,
-            };
+            let result = AppendResult::Rejected { previous: previous.index, hint };
             return self.send_after_sync(from, Body::AppendEntriesReply { round, result });
         }
         let is_heartbeat = entries.is_empty();
@@ -136,9 +114,7 @@ impl Raft {
         self.commit_to(commit.min(matched));
         if is_heartbeat && !self.gathered.hard_state_changed && !self.unsynced.has_hard_state() {
             // Nothing new is promised, so a slow disk must not silence a healthy follower.
-            let result = AppendResult::Accepted {
-                matched: matched.min(self.log.durable()),
-            };
+            let result = AppendResult::Accepted { matched: matched.min(self.log.durable()) };
             self.send(from, Body::AppendEntriesReply { round, result });
         } else {
             let result = AppendResult::Accepted { matched };
@@ -148,10 +124,7 @@ impl Raft {
 
     fn store(&mut self, entries: Vec<Entry>) {
         if let Some(cut) = self.log.merge(entries) {
-            assert!(
-                cut > self.commit,
-                "entry {cut} is committed and would be cut away"
-            );
+            assert!(cut > self.commit, "entry {cut} is committed and would be cut away");
             self.unsynced.cut(cut);
         }
     }
@@ -168,10 +141,7 @@ impl Raft {
         follower.round = follower.round.max(round);
         match result {
             AppendResult::Accepted { matched } => {
-                assert!(
-                    matched <= self.log.last().index,
-                    "{from} has more than it was sent"
-                );
+                assert!(matched <= self.log.last().index, "{from} has more than it was sent");
                 follower.accepted(matched);
                 self.maybe_commit();
             }
@@ -190,11 +160,7 @@ impl Raft {
         let State::Leader(leader) = &self.state else {
             return;
         };
-        let mut stored: Vec<Index> = leader
-            .followers
-            .values()
-            .map(|follower| follower.matched)
-            .collect();
+        let mut stored: Vec<Index> = leader.followers.values().map(|follower| follower.matched).collect();
         stored.push(self.log.durable());
         let quorum = match self.config.rules.commit_needs_majority {
             true => self.majority(),

@@ -86,9 +86,7 @@ fn chain(previous: u32, id: EntryId, payload: &Payload) -> u32 {
     chain = crc32c::crc32c_append(chain, &id.index.0.to_le_bytes());
     match payload {
         Payload::Noop => crc32c::crc32c_append(chain, &[0]),
-        Payload::Command(command) => {
-            crc32c::crc32c_append(crc32c::crc32c_append(chain, &[1]), command)
-        }
+        Payload::Command(command) => crc32c::crc32c_append(crc32c::crc32c_append(chain, &[1]), command),
     }
 }
 
@@ -138,9 +136,7 @@ impl FromStr for NodeId {
             .and_then(|number| number.parse().ok())
             .filter(|&number| number > 0)
             .map(NodeId)
-            .ok_or_else(|| {
-                format!("`{text}` is no node name (hint: `n` and a number from 1, as `n3`)")
-            })
+            .ok_or_else(|| format!("`{text}` is no node name (hint: `n` and a number from 1, as `n3`)"))
     }
 }
 

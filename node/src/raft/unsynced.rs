@@ -37,12 +37,7 @@ pub(super) struct Synced {
 impl Unsynced {
     pub(super) fn begin(&mut self, hard_state: bool, last: Option<Index>) -> WriteId {
         self.latest = WriteId(self.latest.0 + 1);
-        self.writes.push_back(Unfinished {
-            id: self.latest,
-            hard_state,
-            last,
-            then: Vec::new(),
-        });
+        self.writes.push_back(Unfinished { id: self.latest, hard_state, last, then: Vec::new() });
         self.latest
     }
 
@@ -64,11 +59,7 @@ impl Unsynced {
 
     /// The log was cut at `index`: what was written from there on will never count as durable.
     pub(super) fn cut(&mut self, index: Index) {
-        for last in self
-            .writes
-            .iter_mut()
-            .filter_map(|write| write.last.as_mut())
-        {
+        for last in self.writes.iter_mut().filter_map(|write| write.last.as_mut()) {
             *last = (*last).min(index.previous());
         }
     }

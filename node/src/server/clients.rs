@@ -74,9 +74,6 @@ fn understand(request: Vec<Bytes>) -> Result<Request, Reply> {
         ("PING", [text]) => Err(Reply::Bulk(text.clone())),
         ("INFO", _) => Ok(Request::Info),
         ("RAFT.INFO", []) => Ok(Request::RaftInfo),
-        _ => Err(Reply::Error(format!(
-            "ERR unknown command '{}'",
-            name.to_ascii_lowercase()
-        ))),
+        _ => Err(Reply::Error(format!("ERR unknown command '{}'", name.to_ascii_lowercase()))),
     }
 }

@@ -109,12 +109,8 @@ pub fn run(options: Options) -> Result<(), NodeError> {
     let failed = |deed| move |source| NodeError::Io { deed, source };
     // One thread for everything but the disk: the work of a member is in passing things on, and every hop
     // between threads would cost more than it wins.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    runtime
-        .map_err(failed("start the node's runtime"))?
-        .block_on(serve(options))
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(failed("start the node's runtime"))?.block_on(serve(options))
 }
 
 async fn serve(options: Options) -> Result<(), NodeError> {
@@ -122,10 +118,7 @@ async fn serve(options: Options) -> Result<(), NodeError> {
     let Membership { id, cluster, .. } = options.membership;
     let (storage, recovered) = Storage::open(&options.data, id, options.rules)?;
     if recovered.torn_bytes > 0 {
-        eprintln!(
-            "{id}: cut off {} bytes that a crash had left unfinished",
-            recovered.torn_bytes
-        );
+        eprintln!("{id}: cut off {} bytes that a crash had left unfinished", recovered.torn_bytes);
     }
     let mut trace = Trace::open(options.trace.as_deref()).map_err(failed("open the trace file"))?;
     trace.start(now(), &recovered);
@@ -136,38 +129,14 @@ async fn serve(options: Options) -> Result<(), NodeError> {
     let (event_sender, events) = mpsc::channel(EVENTS_MAX);
     let (synced_sender, synced) = mpsc::unbounded_channel();
     // The receiver is gone only when the node is on its way out.
-    let writes = storage
-        .spawn(move |result| drop(synced_sender.send(result)))
-        .map_err(failed("start a thread"))?;
+    let writes =
+        storage.spawn(move |result| drop(synced_sender.send(result))).map_err(failed("start a thread"))?;
 
-    let others = options
-        .membership
-        .members
-        .iter()
-        .filter(|&(&member, _)| member != id);
-    let peers = others
-        .map(|(&to, member)| {
-            (
-                to,
-                Peer::open(
-                    Hello {
-                        cluster,
-                        from: id,
-                        to,
-                    },
-                    member.peer,
-                ),
-            )
-        })
-        .collect();
+    let others = options.membership.members.iter().filter(|&(&member, _)| member != id);
+    let peers =
+        others.map(|(&to, member)| (to, Peer::open(Hello { cluster, from: id, to }, member.peer))).collect();
     let ids: Vec<NodeId> = options.membership.members.keys().copied().collect();
-    tokio::spawn(peers::accept(
-        members,
-        cluster,
-        id,
-        ids.clone(),
-        event_sender.clone(),
-    ));
+    tokio::spawn(peers::accept(members, cluster, id, ids.clone(), event_sender.clone()));
     tokio::spawn(clients::accept(clients, event_sender));
 
     let config = Config {
@@ -200,7 +169,5 @@ async fn serve(options: Options) -> Result<(), NodeError> {
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, NodeError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| NodeError::Listen { address, source })
+    TcpListener::bind(address).await.map_err(|source| NodeError::Listen { address, source })
 }

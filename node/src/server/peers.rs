@@ -139,19 +139,14 @@ async fn receive_over(
     members: &[NodeId],
     events: mpsc::Sender<Event>,
 ) -> Result<(), String> {
-    stream
-        .set_nodelay(true)
-        .map_err(|error| error.to_string())?;
+    stream.set_nodelay(true).map_err(|error| error.to_string())?;
     let mut head = [0; HELLO_BYTES];
     if stream.read_exact(&mut head).await.is_err() {
         return Ok(());
     }
     let hello = Hello::decode(&head).map_err(|error| error.to_string())?;
     if hello.cluster != cluster || hello.to != me || !members.contains(&hello.from) {
-        return Err(format!(
-            "refused: {} looks for {} of another cluster",
-            hello.from, hello.to
-        ));
+        return Err(format!("refused: {} looks for {} of another cluster", hello.from, hello.to));
     }
     let mut buffer = BytesMut::with_capacity(64 << 10);
     loop {

@@ -16,8 +16,8 @@ use super::peers::Peer;
 use super::trace::Trace;
 use crate::machine::{Command, Machine};
 use crate::raft::{
-    Entry, EntryId, Index, Input, Message, NodeId, Output, Payload, Raft, RequestId, Role,
-    Standing, Term, Time, Write,
+    Entry, EntryId, Index, Input, Message, NodeId, Output, Payload, Raft, RequestId, Role, Standing, Term,
+    Time, Write,
 };
 use crate::resp::Reply;
 use crate::rules::Rules;
@@ -142,9 +142,7 @@ impl Replica {
 
     fn written(&mut self, writes: Vec<Write>) {
         let now = now();
-        writes
-            .iter()
-            .for_each(|write| self.trace.written(now, write));
+        writes.iter().for_each(|write| self.trace.written(now, write));
         if let Some(last) = writes.last() {
             self.step(Input::Written(last.id));
         }
@@ -176,8 +174,7 @@ impl Replica {
             digests.push(self.machine.digest());
             self.clients.applied(entry.id, reply);
         }
-        self.trace
-            .committed(now(), self.raft.standing().term.0, entries, &digests);
+        self.trace.committed(now(), self.raft.standing().term.0, entries, &digests);
     }
 
     fn became(&mut self, standing: Standing) {
@@ -200,17 +197,11 @@ impl Replica {
     }
 
     fn redirection(&self) -> Reply {
-        let leader = self
-            .raft
-            .standing()
-            .leader
-            .filter(|&leader| leader != self.membership.id);
-        Reply::Error(
-            match leader.and_then(|leader| self.membership.members.get(&leader)) {
-                Some(member) => format!("MOVED 0 {}", member.client),
-                None => "NOLEADER this node knows of no leader".into(),
-            },
-        )
+        let leader = self.raft.standing().leader.filter(|&leader| leader != self.membership.id);
+        Reply::Error(match leader.and_then(|leader| self.membership.members.get(&leader)) {
+            Some(member) => format!("MOVED 0 {}", member.client),
+            None => "NOLEADER this node knows of no leader".into(),
+        })
     }
 
     /// What to answer to proposals that are only appended: nothing, as long as answers wait for the commit.
@@ -218,12 +209,8 @@ impl Replica {
         if self.rules.answers_wait_for_commit {
             return Vec::new();
         }
-        let commands = proposals
-            .iter()
-            .map(|(_, entry)| Command::from_entry(entry));
-        commands
-            .map(|command| self.machine.preview(&command))
-            .collect()
+        let commands = proposals.iter().map(|(_, entry)| Command::from_entry(entry));
+        commands.map(|command| self.machine.preview(&command)).collect()
     }
 
     fn answer_early(&mut self, previews: Vec<Reply>) {
@@ -251,11 +238,7 @@ impl Replica {
 
     fn info(&self) -> Reply {
         let Standing { role, .. } = self.raft.standing();
-        let role = if role == Role::Leader {
-            "master"
-        } else {
-            "slave"
-        };
+        let role = if role == Role::Leader { "master" } else { "slave" };
         let version = env!("CARGO_PKG_VERSION");
         Reply::Bulk(Bytes::from(format!(
             "# Server\r\nrafture_version:{version}\r\nprocess_id:{}\r\n\r\n# Replication\r\nrole:{role}\r\n\r\n# Keyspace\r\ndb0:keys={}\r\n",
@@ -301,10 +284,7 @@ impl Clients {
 
     fn applied(&mut self, id: EntryId, reply: Reply) {
         if let Some((term, answer)) = self.placed.remove(&id.index) {
-            assert_eq!(
-                term, id.term,
-                "a client of this leader waits for an entry of another"
-            );
+            assert_eq!(term, id.term, "a client of this leader waits for an entry of another");
             self.answer(answer, reply);
         }
     }

@@ -23,63 +23,26 @@ pub(super) struct Trace {
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 enum Line<'a> {
-    Start {
-        time: u64,
-        term: u64,
-        vote: Option<String>,
-        last_index: u64,
-        last_term: u64,
-        last_chain: u32,
-    },
-    Save {
-        time: u64,
-        term: u64,
-        vote: Option<String>,
-    },
-    Append {
-        time: u64,
-        first: u64,
-        entries: Vec<(u64, u32)>,
-    },
-    Role {
-        time: u64,
-        role: &'static str,
-        term: u64,
-        leader: Option<String>,
-    },
-    Commit {
-        time: u64,
-        term: u64,
-        index: u64,
-    },
-    Apply {
-        time: u64,
-        first: u64,
-        entries: &'a [(u64, u32, u64)],
-    },
+    Start { time: u64, term: u64, vote: Option<String>, last_index: u64, last_term: u64, last_chain: u32 },
+    Save { time: u64, term: u64, vote: Option<String> },
+    Append { time: u64, first: u64, entries: Vec<(u64, u32)> },
+    Role { time: u64, role: &'static str, term: u64, leader: Option<String> },
+    Commit { time: u64, term: u64, index: u64 },
+    Apply { time: u64, first: u64, entries: &'a [(u64, u32, u64)] },
 }
 
 impl Trace {
     /// Opens the trace at `path`, behind what earlier lives of the node wrote. Without a path, nothing is traced.
     pub(super) fn open(path: Option<&Path>) -> io::Result<Trace> {
         let Some(path) = path else {
-            return Ok(Trace {
-                file: None,
-                buffer: Vec::new(),
-            });
+            return Ok(Trace { file: None, buffer: Vec::new() });
         };
         let file = File::options().append(true).create(true).open(path)?;
         // A kill may have cut the last line. Nobody was told of its deed, so it may go.
         let content = std::fs::read(path)?;
-        let whole = content
-            .iter()
-            .rposition(|&byte| byte == b'\n')
-            .map_or(0, |end| end + 1);
+        let whole = content.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
         file.set_len(whole as u64)?;
-        Ok(Trace {
-            file: Some(file),
-            buffer: Vec::new(),
-        })
+        Ok(Trace { file: Some(file), buffer: Vec::new() })
     }
 
     pub(super) fn start(&mut self, now: Time, recovered: &Recovered) {
@@ -97,23 +60,11 @@ impl Trace {
 
     pub(super) fn written(&mut self, now: Time, write: &Write) {
         if let Some(HardState { term, vote }) = write.hard_state {
-            self.line(&Line::Save {
-                time: now.0,
-                term: term.0,
-                vote: name(vote),
-            });
+            self.line(&Line::Save { time: now.0, term: term.0, vote: name(vote) });
         }
         if let Some(first) = write.entries.first() {
-            let entries = write
-                .entries
-                .iter()
-                .map(|entry| (entry.id.term.0, entry.chain))
-                .collect();
-            self.line(&Line::Append {
-                time: now.0,
-                first: first.id.index.0,
-                entries,
-            });
+            let entries = write.entries.iter().map(|entry| (entry.id.term.0, entry.chain)).collect();
+            self.line(&Line::Append { time: now.0, first: first.id.index.0, entries });
         }
     }
 
@@ -125,12 +76,7 @@ impl Trace {
             Role::Leader => "leader",
         };
         let Standing { term, leader, .. } = standing;
-        self.line(&Line::Role {
-            time: now.0,
-            role,
-            term: term.0,
-            leader: name(leader),
-        });
+        self.line(&Line::Role { time: now.0, role, term: term.0, leader: name(leader) });
     }
 
     /// `entries` were committed and applied; `digests` are the state's after each.
@@ -138,21 +84,13 @@ impl Trace {
         let (Some(first), Some(last)) = (entries.first(), entries.last()) else {
             return;
         };
-        self.line(&Line::Commit {
-            time: now.0,
-            term,
-            index: last.id.index.0,
-        });
+        self.line(&Line::Commit { time: now.0, term, index: last.id.index.0 });
         let applied: Vec<(u64, u32, u64)> = entries
             .iter()
             .zip(digests)
             .map(|(entry, &digest)| (entry.id.term.0, entry.chain, digest))
             .collect();
-        self.line(&Line::Apply {
-            time: now.0,
-            first: first.id.index.0,
-            entries: &applied,
-        });
+        self.line(&Line::Apply { time: now.0, first: first.id.index.0, entries: &applied });
     }
 
     /// Writes out what has gathered.

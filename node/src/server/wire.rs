@@ -63,11 +63,7 @@ impl Hello {
         bytes.advance(MAGIC.len());
         let cluster = bytes.try_get_u64_le()?;
         let (from, to) = (bytes.try_get_u32_le()?, bytes.try_get_u32_le()?);
-        Ok(Hello {
-            cluster,
-            from: NodeId(from),
-            to: NodeId(to),
-        })
+        Ok(Hello { cluster, from: NodeId(from), to: NodeId(to) })
     }
 }
 
@@ -125,12 +121,7 @@ fn put_body(message: &Message, buffer: &mut BytesMut) {
         }
         Body::RequestVote { last } => put_id(*last, buffer),
         Body::RequestVoteReply { granted } => buffer.put_u8(u8::from(*granted)),
-        Body::AppendEntries {
-            previous,
-            entries,
-            commit,
-            round,
-        } => {
+        Body::AppendEntries { previous, entries, commit, round } => {
             put_id(*previous, buffer);
             buffer.put_u64_le(commit.0);
             buffer.put_u64_le(*round);
@@ -158,38 +149,21 @@ fn take_body(mut body: Bytes, hello: Hello) -> Result<Message, WireError> {
     let kind = body.try_get_u8()?;
     let term = Term(body.try_get_u64_le()?);
     let content = match kind {
-        1 => Body::PreVote {
-            next: Term(body.try_get_u64_le()?),
-            last: take_id(&mut body)?,
-        },
-        2 => Body::PreVoteReply {
-            next: Term(body.try_get_u64_le()?),
-            granted: take_bool(&mut body)?,
-        },
-        3 => Body::RequestVote {
-            last: take_id(&mut body)?,
-        },
-        4 => Body::RequestVoteReply {
-            granted: take_bool(&mut body)?,
-        },
+        1 => Body::PreVote { next: Term(body.try_get_u64_le()?), last: take_id(&mut body)? },
+        2 => Body::PreVoteReply { next: Term(body.try_get_u64_le()?), granted: take_bool(&mut body)? },
+        3 => Body::RequestVote { last: take_id(&mut body)? },
+        4 => Body::RequestVoteReply { granted: take_bool(&mut body)? },
         5 => {
             let previous = take_id(&mut body)?;
             let commit = Index(body.try_get_u64_le()?);
             let round = body.try_get_u64_le()?;
             let entries = take_entries(previous, &mut body)?;
-            Body::AppendEntries {
-                previous,
-                entries,
-                commit,
-                round,
-            }
+            Body::AppendEntries { previous, entries, commit, round }
         }
         6 => {
             let round = body.try_get_u64_le()?;
             let result = match take_bool(&mut body)? {
-                true => AppendResult::Accepted {
-                    matched: Index(body.try_get_u64_le()?),
-                },
+                true => AppendResult::Accepted { matched: Index(body.try_get_u64_le()?) },
                 false => AppendResult::Rejected {
                     previous: Index(body.try_get_u64_le()?),
                     hint: take_id(&mut body)?,
@@ -200,12 +174,7 @@ fn take_body(mut body: Bytes, hello: Hello) -> Result<Message, WireError> {
         _ => return Err(WireError::Content),
     };
     match body.is_empty() {
-        true => Ok(Message {
-            from: hello.from,
-            to: hello.to,
-            term,
-            body: content,
-        }),
+        true => Ok(Message { from: hello.from, to: hello.to, term, body: content }),
         false => Err(WireError::Content),
     }
 }
@@ -217,10 +186,7 @@ fn put_id(id: EntryId, buffer: &mut BytesMut) {
 
 fn take_id(body: &mut Bytes) -> Result<EntryId, WireError> {
     let (term, index) = (body.try_get_u64_le()?, body.try_get_u64_le()?);
-    Ok(EntryId {
-        term: Term(term),
-        index: Index(index),
-    })
+    Ok(EntryId { term: Term(term), index: Index(index) })
 }
 
 fn take_bool(body: &mut Bytes) -> Result<bool, WireError> {
@@ -254,16 +220,10 @@ fn take_entries(previous: EntryId, body: &mut Bytes) -> Result<Vec<Entry>, WireE
         let chain = body.try_get_u32_le()?;
         let payload = match body.try_get_u32_le()? {
             u32::MAX => Payload::Noop,
-            length if length as usize <= body.len() => {
-                Payload::Command(body.split_to(length as usize))
-            }
+            length if length as usize <= body.len() => Payload::Command(body.split_to(length as usize)),
             _ => return Err(WireError::Content),
         };
-        entries.push(Entry {
-            id: EntryId { term, index },
-            chain,
-            payload,
-        });
+        entries.push(Entry { id: EntryId { term, index }, chain, payload });
     }
     Ok(entries)
 }
@@ -272,64 +232,23 @@ fn take_entries(previous: EntryId, body: &mut Bytes) -> Result<Vec<Entry>, WireE
 mod tests {
     use super::*;
 
-    const HELLO: Hello = Hello {
-        cluster: 9,
-        from: NodeId(1),
-        to: NodeId(2),
-    };
+    const HELLO: Hello = Hello { cluster: 9, from: NodeId(1), to: NodeId(2) };
 
     fn bodies() -> Vec<Body> {
-        let id = EntryId {
-            term: Term(3),
-            index: Index(8),
-        };
-        let entry = |index, payload| {
-            Entry::new(
-                EntryId {
-                    term: Term(4),
-                    index: Index(index),
-                },
-                payload,
-                1,
-            )
-        };
-        let entries = vec![
-            entry(9, Payload::Noop),
-            entry(10, Payload::Command("SET".into())),
-        ];
+        let id = EntryId { term: Term(3), index: Index(8) };
+        let entry = |index, payload| Entry::new(EntryId { term: Term(4), index: Index(index) }, payload, 1);
+        let entries = vec![entry(9, Payload::Noop), entry(10, Payload::Command("SET".into()))];
         vec![
-            Body::PreVote {
-                next: Term(5),
-                last: id,
-            },
-            Body::PreVoteReply {
-                next: Term(5),
-                granted: true,
-            },
+            Body::PreVote { next: Term(5), last: id },
+            Body::PreVoteReply { next: Term(5), granted: true },
             Body::RequestVote { last: id },
             Body::RequestVoteReply { granted: false },
-            Body::AppendEntries {
-                previous: id,
-                entries,
-                commit: Index(7),
-                round: 2,
-            },
-            Body::AppendEntries {
-                previous: id,
-                entries: vec![],
-                commit: Index(7),
-                round: 2,
-            },
+            Body::AppendEntries { previous: id, entries, commit: Index(7), round: 2 },
+            Body::AppendEntries { previous: id, entries: vec![], commit: Index(7), round: 2 },
+            Body::AppendEntriesReply { round: 2, result: AppendResult::Accepted { matched: Index(4) } },
             Body::AppendEntriesReply {
                 round: 2,
-                result: AppendResult::Accepted { matched: Index(4) },
-            },
-            Body::AppendEntriesReply {
-                round: 2,
-                result: AppendResult::Rejected {
-                    previous: Index(4),
-                    hint: id,
-                },
+                result: AppendResult::Rejected { previous: Index(4), hint: id },
             },
         ]
     }
@@ -337,12 +256,7 @@ mod tests {
     #[test]
     fn messages_survive_the_way_and_no_cut_or_flipped_bit_passes() {
         for body in bodies() {
-            let message = Message {
-                from: HELLO.from,
-                to: HELLO.to,
-                term: Term(4),
-                body,
-            };
+            let message = Message { from: HELLO.from, to: HELLO.to, term: Term(4), body };
             let mut whole = BytesMut::new();
             encode(&message, &mut whole);
             for cut in 0..whole.len() {
@@ -361,13 +275,7 @@ mod tests {
     #[test]
     fn a_hello_is_recognized() {
         let bytes = HELLO.encode();
-        assert_eq!(
-            (bytes.len(), Hello::decode(&bytes)),
-            (HELLO_BYTES, Ok(HELLO))
-        );
-        assert_eq!(
-            Hello::decode(b"GET / HTTP/1.1\r\n\r\n  "),
-            Err(WireError::Magic)
-        );
+        assert_eq!((bytes.len(), Hello::decode(&bytes)), (HELLO_BYTES, Ok(HELLO)));
+        assert_eq!(Hello::decode(b"GET / HTTP/1.1\r\n\r\n  "), Err(WireError::Magic));
     }
 }

@@ -80,11 +80,7 @@ impl Storage {
     ///
     /// # Errors
     /// When the folder cannot be used, another process uses it, or synced data are damaged.
-    pub fn open(
-        folder: &Path,
-        node: NodeId,
-        rules: Rules,
-    ) -> Result<(Storage, Recovered), StorageError> {
+    pub fn open(folder: &Path, node: NodeId, rules: Rules) -> Result<(Storage, Recovered), StorageError> {
         let path = folder.join("log");
         let failed = |deed| {
             let path = path.clone();
@@ -92,67 +88,31 @@ impl Storage {
         };
         std::fs::create_dir_all(folder).map_err(failed("create the folder of"))?;
         let mut options = OpenOptions::new();
-        let file = options
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(&path)
-            .map_err(failed("open"))?;
-        let mut file = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(
-            |(_, errno)| match errno {
+        let file = options.read(true).append(true).create(true).open(&path).map_err(failed("open"))?;
+        let mut file =
+            Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
                 Errno::EWOULDBLOCK => StorageError::InUse { path: path.clone() },
                 errno => failed("lock")(errno.into()),
-            },
-        )?;
+            })?;
         let mut content = Vec::new();
         file.read_to_end(&mut content).map_err(failed("read"))?;
         let size = content.len() as u64;
-        let found = recovery::recover(&Bytes::from(content), node).map_err(|damage| {
-            StorageError::Damaged {
-                path: path.clone(),
-                damage,
-            }
-        })?;
+        let found = recovery::recover(&Bytes::from(content), node)
+            .map_err(|damage| StorageError::Damaged { path: path.clone(), damage })?;
 
         let length = found.length as u64;
-        file.set_len(length)
-            .map_err(failed("cut the torn tail of"))?;
-        let mut storage = Storage {
-            file,
-            path: path.clone(),
-            length,
-            rules,
-        };
+        file.set_len(length).map_err(failed("cut the torn tail of"))?;
+        let mut storage = Storage { file, path: path.clone(), length, rules };
         if length == 0 {
             let mut header = Vec::new();
-            Record::Header {
-                version: VERSION,
-                node,
-            }
-            .encode(&mut header);
+            Record::Header { version: VERSION, node }.encode(&mut header);
             storage.append(&header)?;
         }
         storage.file.sync_all().map_err(failed("sync"))?;
-        File::open(folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(failed("sync the folder of"))?;
-        let Recovered {
-            hard_state,
-            entries,
-            torn_bytes,
-        } = Recovered {
-            hard_state: found.hard_state,
-            entries: found.entries,
-            torn_bytes: size - length,
-        };
-        Ok((
-            storage,
-            Recovered {
-                hard_state,
-                entries,
-                torn_bytes,
-            },
-        ))
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed("sync the folder of"))?;
+        let Recovered { hard_state, entries, torn_bytes } =
+            Recovered { hard_state: found.hard_state, entries: found.entries, torn_bytes: size - length };
+        Ok((storage, Recovered { hard_state, entries, torn_bytes }))
     }
 
     /// Writes a batch and syncs it: everything in it is on disk when this returns.
@@ -161,10 +121,7 @@ impl Storage {
     /// When the system refuses; the storage must not be used any more then.
     pub fn write(&mut self, writes: &[Write]) -> Result<(), StorageError> {
         let mut buffer = Vec::new();
-        Record::Batch {
-            position: self.length,
-        }
-        .encode(&mut buffer);
+        Record::Batch { position: self.length }.encode(&mut buffer);
         let empty = buffer.len();
         for write in writes {
             if let Some(hard_state) = write.hard_state.filter(|_| self.rules.vote_is_persistent) {
@@ -181,22 +138,16 @@ impl Storage {
         }
         self.append(&buffer)?;
         let path = &self.path;
-        self.file.sync_data().map_err(|source| StorageError::Io {
-            deed: "sync",
-            path: path.clone(),
-            source,
-        })
+        self.file.sync_data().map_err(|source| StorageError::Io { deed: "sync", path: path.clone(), source })
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
         let path = &self.path;
-        self.file
-            .write_all(bytes)
-            .map_err(|source| StorageError::Io {
-                deed: "write to",
-                path: path.clone(),
-                source,
-            })?;
+        self.file.write_all(bytes).map_err(|source| StorageError::Io {
+            deed: "write to",
+            path: path.clone(),
+            source,
+        })?;
         self.length += bytes.len() as u64;
         Ok(())
     }
@@ -212,20 +163,17 @@ impl Storage {
         mut done: impl FnMut(Result<Vec<Write>, StorageError>) + Send + 'static,
     ) -> io::Result<Writes> {
         let (sender, receiver): (Writes, Receiver<Write>) = channel();
-        std::thread::Builder::new()
-            .name("storage".into())
-            .spawn(move || {
-                while let Ok(first) = receiver.recv() {
-                    let batch: Vec<Write> =
-                        std::iter::once(first).chain(receiver.try_iter()).collect();
-                    let result = self.write(&batch);
-                    let failed = result.is_err();
-                    done(result.map(|()| batch));
-                    if failed {
-                        return;
-                    }
+        std::thread::Builder::new().name("storage".into()).spawn(move || {
+            while let Ok(first) = receiver.recv() {
+                let batch: Vec<Write> = std::iter::once(first).chain(receiver.try_iter()).collect();
+                let result = self.write(&batch);
+                let failed = result.is_err();
+                done(result.map(|()| batch));
+                if failed {
+                    return;
                 }
-            })?;
+            }
+        })?;
         Ok(sender)
     }
 }

@@ -87,16 +87,11 @@ impl Record {
                 version: body.try_get_u32_le().ok()?,
                 node: NodeId(body.try_get_u32_le().ok()?),
             },
-            2 => Record::Batch {
-                position: body.try_get_u64_le().ok()?,
-            },
+            2 => Record::Batch { position: body.try_get_u64_le().ok()? },
             3 => {
                 let term = Term(body.try_get_u64_le().ok()?);
                 let vote = body.try_get_u32_le().ok()?;
-                Record::HardState(HardState {
-                    term,
-                    vote: (vote != 0).then_some(NodeId(vote)),
-                })
+                Record::HardState(HardState { term, vote: (vote != 0).then_some(NodeId(vote)) })
             }
             4 => {
                 let term = Term(body.try_get_u64_le().ok()?);
@@ -107,11 +102,7 @@ impl Record {
                     1 => Payload::Command(std::mem::take(&mut body)),
                     _ => return None,
                 };
-                Record::Entry(Entry {
-                    id: EntryId { term, index },
-                    chain,
-                    payload,
-                })
+                Record::Entry(Entry { id: EntryId { term, index }, chain, payload })
             }
             _ => return None,
         };
@@ -125,24 +116,12 @@ mod tests {
 
     #[test]
     fn records_survive_the_way_to_disk_and_back_and_no_bit_may_flip() {
-        let id = EntryId {
-            term: Term(7),
-            index: Index(1),
-        };
+        let id = EntryId { term: Term(7), index: Index(1) };
         let records = [
-            Record::Header {
-                version: VERSION,
-                node: NodeId(3),
-            },
+            Record::Header { version: VERSION, node: NodeId(3) },
             Record::Batch { position: 17 },
-            Record::HardState(HardState {
-                term: Term(7),
-                vote: Some(NodeId(2)),
-            }),
-            Record::HardState(HardState {
-                term: Term(8),
-                vote: None,
-            }),
+            Record::HardState(HardState { term: Term(7), vote: Some(NodeId(2)) }),
+            Record::HardState(HardState { term: Term(8), vote: None }),
             Record::Entry(Entry::new(id, Payload::Noop, 5)),
             Record::Entry(Entry::new(id, Payload::Command("SET".into()), 5)),
         ];
@@ -150,17 +129,10 @@ mod tests {
             let mut buffer = Vec::new();
             record.encode(&mut buffer);
             let length = buffer.len();
-            assert_eq!(
-                Record::decode(&Bytes::copy_from_slice(&buffer)),
-                Some((record, length))
-            );
+            assert_eq!(Record::decode(&Bytes::copy_from_slice(&buffer)), Some((record, length)));
             for bit in 0..length * 8 {
                 buffer[bit / 8] ^= 1 << (bit % 8);
-                assert_eq!(
-                    Record::decode(&Bytes::copy_from_slice(&buffer)),
-                    None,
-                    "bit {bit}"
-                );
+                assert_eq!(Record::decode(&Bytes::copy_from_slice(&buffer)), None, "bit {bit}");
                 buffer[bit / 8] ^= 1 << (bit % 8);
             }
         }

@@ -32,9 +32,7 @@ pub enum Damage {
         at: usize,
     },
     /// The records are whole, but do not follow from each other.
-    #[error(
-        "the entry at byte {at} does not continue the log (hint: a record was lost or misplaced)"
-    )]
+    #[error("the entry at byte {at} does not continue the log (hint: a record was lost or misplaced)")]
     Gap {
         /// Where the entry starts.
         at: usize,
@@ -70,10 +68,7 @@ pub(super) fn recover(file: &Bytes, node: NodeId) -> Result<Recovered, Damage> {
 impl Recovered {
     fn take(&mut self, record: Record, at: usize, node: NodeId) -> Result<(), Damage> {
         match record {
-            Record::Header {
-                version,
-                node: owner,
-            } if at == 0 => match owner == node {
+            Record::Header { version, node: owner } if at == 0 => match owner == node {
                 _ if version != VERSION => Err(Damage::Version),
                 true => Ok(()),
                 false => Err(Damage::Foreign { owner }),
@@ -92,9 +87,7 @@ impl Recovered {
 
     fn push(&mut self, entry: Entry) -> Option<()> {
         let Index(index) = entry.id.index;
-        let before = (index as usize)
-            .checked_sub(1)
-            .filter(|&before| before <= self.entries.len())?;
+        let before = (index as usize).checked_sub(1).filter(|&before| before <= self.entries.len())?;
         self.entries.truncate(before);
         let previous = self.entries.last().map_or(0, |entry| entry.chain);
         let expected = Entry::new(entry.id, entry.payload.clone(), previous);
@@ -105,11 +98,8 @@ impl Recovered {
 fn has_batch_behind(file: &Bytes, damage: usize) -> bool {
     let length = (BATCH_BODY as u32).to_le_bytes();
     let candidates = damage + 1..file.len().saturating_sub(HEAD + BATCH_BODY - 1);
-    candidates
-        .into_iter()
-        .filter(|&at| file[at..at + 4] == length)
-        .any(|at| {
-            let record = Record::decode(&file.slice(at..at + HEAD + BATCH_BODY));
-            matches!(record, Some((Record::Batch { position }, _)) if position == at as u64)
-        })
+    candidates.into_iter().filter(|&at| file[at..at + 4] == length).any(|at| {
+        let record = Record::decode(&file.slice(at..at + HEAD + BATCH_BODY));
+        matches!(record, Some((Record::Batch { position }, _)) if position == at as u64)
+    })
 }

@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rafture_node::raft::{
-    Config, Entry, HardState, Index, Input, Message, NodeId, Output, Raft, RequestId, Role, Time,
-    Write,
+    Config, Entry, HardState, Index, Input, Message, NodeId, Output, Raft, RequestId, Role, Time, Write,
 };
 use rafture_node::rules::Rules;
 
@@ -85,12 +84,7 @@ impl World {
         };
         let node = self.nodes.get_mut(&id).expect("a member");
         node.applied.clear();
-        node.raft = Some(Raft::new(
-            config,
-            node.hard_state,
-            node.entries.clone(),
-            self.now,
-        ));
+        node.raft = Some(Raft::new(config, node.hard_state, node.entries.clone(), self.now));
     }
 
     pub(crate) fn crash(&mut self, id: NodeId) {
@@ -114,35 +108,21 @@ impl World {
                 Output::Send(message) => self.network.push_back(message),
                 Output::Write(write) => node.writes.push_back(write),
                 Output::Commit(entries) => {
-                    let indices: Vec<String> =
-                        entries.iter().map(|entry| entry.id.to_string()).collect();
+                    let indices: Vec<String> = entries.iter().map(|entry| entry.id.to_string()).collect();
                     let _ = writeln!(self.log, "{id} commits {}", indices.join(" "));
                     node.applied.extend(entries);
                 }
                 Output::Became(standing) => {
-                    let leader = standing
-                        .leader
-                        .map(|leader| format!(" of {leader}"))
-                        .unwrap_or_default();
-                    let leader = if standing.role == Role::Leader {
-                        String::new()
-                    } else {
-                        leader
-                    };
-                    let _ = writeln!(
-                        self.log,
-                        "{id} is {:?}{leader} in term {}",
-                        standing.role, standing.term
-                    );
+                    let leader = standing.leader.map(|leader| format!(" of {leader}")).unwrap_or_default();
+                    let leader = if standing.role == Role::Leader { String::new() } else { leader };
+                    let _ =
+                        writeln!(self.log, "{id} is {:?}{leader} in term {}", standing.role, standing.term);
                 }
                 Output::Proposed(request, at) => {
                     let _ = writeln!(self.log, "{id} puts request {} at {at}", request.0);
                 }
                 Output::ReadReady(request, index) => {
-                    assert!(
-                        index.0 <= node.applied.len() as u64,
-                        "a read before its entries"
-                    );
+                    assert!(index.0 <= node.applied.len() as u64, "a read before its entries");
                     let _ = writeln!(self.log, "{id} answers read {} at {index}", request.0);
                     node.answers.push(format!("read {} at {index}", request.0));
                 }
@@ -155,10 +135,7 @@ impl World {
 
     pub(crate) fn propose(&mut self, id: NodeId, command: &str) -> RequestId {
         let request = self.request();
-        self.step(
-            id,
-            Input::Propose(vec![(request, Bytes::from(command.to_owned()))]),
-        );
+        self.step(id, Input::Propose(vec![(request, Bytes::from(command.to_owned()))]));
         request
     }
 
@@ -191,11 +168,7 @@ impl World {
         if let Some(first) = write.entries.first() {
             let Index(first) = first.id.index;
             node.entries.truncate(first as usize - 1);
-            assert_eq!(
-                node.entries.len() as u64,
-                first - 1,
-                "a gap on the disk of {id}"
-            );
+            assert_eq!(node.entries.len() as u64, first - 1, "a gap on the disk of {id}");
             node.entries.extend(write.entries);
         }
         self.step(id, Input::Written(write.id));

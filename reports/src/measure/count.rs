@@ -18,10 +18,7 @@ pub fn operation_counts(operations: &[Operation<'_>]) -> BTreeMap<String, Operat
             Outcome::Info => count.info += 1,
         }
     }
-    counts
-        .into_iter()
-        .map(|(f, count)| (f.to_owned(), count))
-        .collect()
+    counts.into_iter().map(|(f, count)| (f.to_owned(), count)).collect()
 }
 
 /// How many faults of each kind went how far.
@@ -48,19 +45,8 @@ mod tests {
             proven_ns,
             ..FaultSpan::default()
         };
-        let faults = [
-            span(None, None),
-            span(Some(1), None),
-            span(Some(1), Some(2)),
-        ];
-        let expected = FaultCount {
-            planned: 3,
-            applied: 2,
-            proven: 1,
-        };
-        assert_eq!(
-            fault_counts(&faults),
-            BTreeMap::from([("kill".to_owned(), expected)])
-        );
+        let faults = [span(None, None), span(Some(1), None), span(Some(1), Some(2))];
+        let expected = FaultCount { planned: 3, applied: 2, proven: 1 };
+        assert_eq!(fault_counts(&faults), BTreeMap::from([("kill".to_owned(), expected)]));
     }
 }

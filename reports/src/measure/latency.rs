@@ -19,16 +19,10 @@ pub fn latency_by_f(operations: &[Operation<'_>]) -> BTreeMap<String, LatencyQua
     for operation in operations {
         if operation.succeeded_ns().is_some() {
             let latency_ns = operation.latency_ns().unwrap_or(0);
-            histograms
-                .entry(operation.f)
-                .or_default()
-                .record(latency_ns);
+            histograms.entry(operation.f).or_default().record(latency_ns);
         }
     }
-    histograms
-        .into_iter()
-        .map(|(f, latencies)| (f.to_owned(), latencies.quantiles()))
-        .collect()
+    histograms.into_iter().map(|(f, latencies)| (f.to_owned(), latencies.quantiles())).collect()
 }
 
 /// A histogram of latencies that keeps its exact maximum.
@@ -41,10 +35,7 @@ pub(super) struct Latencies {
 impl Default for Latencies {
     fn default() -> Latencies {
         let histogram = Histogram::new(3).expect("three significant digits are allowed");
-        Latencies {
-            histogram,
-            max_ns: 0,
-        }
+        Latencies { histogram, max_ns: 0 }
     }
 }
 
@@ -91,27 +82,16 @@ mod tests {
             })
             .collect();
         let read = latency_by_f(&operations)["read"];
-        for (actual, expected) in [
-            (read.p50_ms, 500.0),
-            (read.p99_ms, 990.0),
-            (read.p999_ms, 999.0),
-            (read.max_ms, 1000.0),
-        ] {
-            assert!(
-                (actual - expected).abs() <= expected / 1000.0,
-                "{actual} is not {expected}"
-            );
+        for (actual, expected) in
+            [(read.p50_ms, 500.0), (read.p99_ms, 990.0), (read.p999_ms, 999.0), (read.max_ms, 1000.0)]
+        {
+            assert!((actual - expected).abs() <= expected / 1000.0, "{actual} is not {expected}");
         }
     }
 
     #[test]
     fn what_did_not_succeed_has_no_latency() {
-        let failed = Operation {
-            f: "cas",
-            invoked_ns: 0,
-            completed_ns: Some(9),
-            outcome: Outcome::Fail,
-        };
+        let failed = Operation { f: "cas", invoked_ns: 0, completed_ns: Some(9), outcome: Outcome::Fail };
         assert_eq!(latency_by_f(&[failed]), BTreeMap::new());
     }
 }

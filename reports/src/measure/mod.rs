@@ -50,10 +50,5 @@ pub fn measure(history: &[Event], faults: &[FaultSpan], leaders: &[LeaderChange]
 
 /// The time of the last event of a client: what comes after it is not observed.
 pub fn end_ns(history: &[Event]) -> u64 {
-    history
-        .iter()
-        .filter(|event| operation::is_client(event))
-        .map(|event| event.time)
-        .max()
-        .unwrap_or(0)
+    history.iter().filter(|event| operation::is_client(event)).map(|event| event.time).max().unwrap_or(0)
 }

@@ -96,11 +96,7 @@ mod tests {
             .collect();
         assert_eq!(
             told,
-            [
-                ("read", Some(9), Outcome::Ok),
-                ("write", None, Outcome::Info),
-                ("cas", Some(1), Outcome::Fail),
-            ]
+            [("read", Some(9), Outcome::Ok), ("write", None, Outcome::Info), ("cas", Some(1), Outcome::Fail),]
         );
     }
 }

@@ -34,17 +34,12 @@ pub fn recovery(
     end_ns: u64,
 ) -> Recovery {
     let successes = Successes::of(operations, end_ns);
-    let mut each: Vec<FaultRecovery> = faults
-        .iter()
-        .filter_map(|fault| fault_recovery(fault, &successes, leaders))
-        .collect();
+    let mut each: Vec<FaultRecovery> =
+        faults.iter().filter_map(|fault| fault_recovery(fault, &successes, leaders)).collect();
     each.sort_by_key(|fault| (fault.applied_ns, fault.id));
     let mut outages_by_kind = BTreeMap::<String, Vec<f64>>::new();
     for fault in &each {
-        outages_by_kind
-            .entry(fault.kind.clone())
-            .or_default()
-            .push(fault.outage_ms);
+        outages_by_kind.entry(fault.kind.clone()).or_default().push(fault.outage_ms);
     }
     Recovery {
         all: quantiles(each.iter().map(|fault| fault.outage_ms).collect()),
@@ -77,24 +72,12 @@ fn fault_recovery(
         outage_began_ns: stretch.from_ns,
         outage_ended_ns: stretch.until_ns,
         recovered: stretch.ends_in_success,
-        after_heal_ms: fault
-            .undone_ns
-            .and_then(|undone_ns| successes.after_heal_ms(undone_ns)),
-        new_leader_ms: new_leader_ms(
-            leaders,
-            applied_ns.max(stretch.from_ns),
-            stretch.until_ns,
-            applied_ns,
-        ),
+        after_heal_ms: fault.undone_ns.and_then(|undone_ns| successes.after_heal_ms(undone_ns)),
+        new_leader_ms: new_leader_ms(leaders, applied_ns.max(stretch.from_ns), stretch.until_ns, applied_ns),
     })
 }
 
-fn new_leader_ms(
-    leaders: &[LeaderChange],
-    from_ns: u64,
-    until_ns: u64,
-    applied_ns: u64,
-) -> Option<f64> {
+fn new_leader_ms(leaders: &[LeaderChange], from_ns: u64, until_ns: u64, applied_ns: u64) -> Option<f64> {
     leaders
         .iter()
         .filter_map(|leader| u64::try_from(leader.time_ns).ok())
@@ -124,10 +107,7 @@ impl Successes {
             .iter()
             .filter_map(|operation| Some((operation.invoked_ns, operation.succeeded_ns()?)))
             .collect();
-        let mut completed_ns: Vec<u64> = by_invocation_ns
-            .iter()
-            .map(|&(_, completed)| completed)
-            .collect();
+        let mut completed_ns: Vec<u64> = by_invocation_ns.iter().map(|&(_, completed)| completed).collect();
         completed_ns.sort_unstable();
         by_invocation_ns.sort_unstable();
         let mut earliest_ns = u64::MAX;
@@ -135,11 +115,7 @@ impl Successes {
             earliest_ns = earliest_ns.min(*completed);
             *completed = earliest_ns;
         }
-        Successes {
-            completed_ns,
-            by_invocation_ns,
-            end_ns,
-        }
+        Successes { completed_ns, by_invocation_ns, end_ns }
     }
 
     /// The longest stretch that touches `from_ns..=until_ns`; the first of equals.
@@ -162,20 +138,14 @@ impl Successes {
     fn stretch_before(&self, index: usize) -> Stretch {
         let success_ns = self.completed_ns.get(index);
         Stretch {
-            from_ns: if index == 0 {
-                0
-            } else {
-                self.completed_ns[index - 1]
-            },
+            from_ns: if index == 0 { 0 } else { self.completed_ns[index - 1] },
             until_ns: success_ns.copied().unwrap_or(self.end_ns),
             ends_in_success: success_ns.is_some(),
         }
     }
 
     fn after_heal_ms(&self, undone_ns: u64) -> Option<f64> {
-        let next = self
-            .by_invocation_ns
-            .partition_point(|&(invoked, _)| invoked < undone_ns);
+        let next = self.by_invocation_ns.partition_point(|&(invoked, _)| invoked < undone_ns);
         let &(_, completed_ns) = self.by_invocation_ns.get(next)?;
         Some(ms_between(undone_ns, completed_ns))
     }
@@ -198,12 +168,7 @@ fn quantiles(mut outages_ms: Vec<f64>) -> OutageQuantiles {
         let rank = (quantile * outages_ms.len() as f64).ceil() as usize;
         outages_ms.get(rank.max(1) - 1).copied()
     };
-    OutageQuantiles {
-        count: outages_ms.len() as u64,
-        p50_ms: at(0.5),
-        p99_ms: at(0.99),
-        max_ms: at(1.0),
-    }
+    OutageQuantiles { count: outages_ms.len() as u64, p50_ms: at(0.5), p99_ms: at(0.99), max_ms: at(1.0) }
 }
 
 #[cfg(test)]
@@ -246,10 +211,7 @@ mod tests {
             let operations = operations_around(1_000..1_000 + known_ms, 6_000);
             let measured = recovery(&operations, &[fault(1_000, Some(4_000))], &[], 6_000 * MS);
             let outage_ms = measured.each[0].outage_ms;
-            assert!(
-                (outage_ms - known_ms as f64).abs() <= 10.0,
-                "{outage_ms} is not {known_ms}"
-            );
+            assert!((outage_ms - known_ms as f64).abs() <= 10.0, "{outage_ms} is not {known_ms}");
             assert!(measured.each[0].recovered);
         }
     }
@@ -264,18 +226,9 @@ mod tests {
     #[test]
     fn a_new_leader_counts_from_the_fault_if_it_comes_within_the_outage() {
         let operations = operations_around(1_000..1_300, 3_000);
-        let leader = |time_ms: i64| LeaderChange {
-            time_ns: time_ms * MS as i64,
-            node: "n2".into(),
-            term: 2,
-        };
+        let leader = |time_ms: i64| LeaderChange { time_ns: time_ms * MS as i64, node: "n2".into(), term: 2 };
         let leaders = [leader(-5), leader(990), leader(1_180), leader(2_500)];
-        let measured = recovery(
-            &operations,
-            &[fault(1_000, Some(2_000))],
-            &leaders,
-            3_000 * MS,
-        );
+        let measured = recovery(&operations, &[fault(1_000, Some(2_000))], &leaders, 3_000 * MS);
         assert_eq!(measured.each[0].new_leader_ms, Some(180.0));
     }
 
@@ -306,9 +259,6 @@ mod tests {
     #[test]
     fn quantiles_of_outages_are_outages() {
         let quantiles = quantiles(vec![30.0, 10.0, 20.0, 40.0]);
-        assert_eq!(
-            (quantiles.p50_ms, quantiles.max_ms),
-            (Some(20.0), Some(40.0))
-        );
+        assert_eq!((quantiles.p50_ms, quantiles.max_ms), (Some(20.0), Some(40.0)));
     }
 }

@@ -9,9 +9,8 @@ const NS_PER_S: f64 = 1e9;
 const WINDOWS_MAX: u64 = 120;
 
 /// Window lengths to choose from: steps that a reader can count in.
-const LENGTHS_MS: [u64; 12] = [
-    100, 200, 500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000, 300_000, 600_000, 3_600_000,
-];
+const LENGTHS_MS: [u64; 12] =
+    [100, 200, 500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000, 300_000, 600_000, 3_600_000];
 
 /// What happened in one window.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,21 +51,12 @@ impl Window {
 
 /// Successful operations per second, from the first invocation to the last completion.
 pub fn throughput(operations: &[Operation<'_>]) -> f64 {
-    let first_ns = operations
-        .iter()
-        .map(|operation| operation.invoked_ns)
-        .min();
-    let last_ns = operations
-        .iter()
-        .filter_map(|operation| operation.completed_ns)
-        .max();
+    let first_ns = operations.iter().map(|operation| operation.invoked_ns).min();
+    let last_ns = operations.iter().filter_map(|operation| operation.completed_ns).max();
     let (Some(first_ns), Some(last_ns)) = (first_ns, last_ns) else {
         return 0.0;
     };
-    let ok = operations
-        .iter()
-        .filter(|operation| operation.outcome == Outcome::Ok)
-        .count();
+    let ok = operations.iter().filter(|operation| operation.outcome == Outcome::Ok).count();
     ok as f64 * NS_PER_S / last_ns.saturating_sub(first_ns).max(1) as f64
 }
 
@@ -95,9 +85,7 @@ pub fn windows(operations: &[Operation<'_>], end_ns: u64) -> Vec<Window> {
             Outcome::Ok => {
                 window.ok += 1;
                 let latency_ns = completed_ns.saturating_sub(operation.invoked_ns);
-                latencies[place(operation.invoked_ns)]
-                    .get_or_insert_default()
-                    .record(latency_ns);
+                latencies[place(operation.invoked_ns)].get_or_insert_default().record(latency_ns);
             }
             Outcome::Fail => window.fail += 1,
             Outcome::Info => window.info += 1,
@@ -148,20 +136,14 @@ mod tests {
         ];
         let windows = windows(&operations, 10_000_000_000);
         assert_eq!((windows[0].ok, windows[1].ok, windows[1].info), (1, 1, 1));
-        assert_eq!(
-            windows[0].latency.expect("two reads began in it").max_ms,
-            120.0
-        );
+        assert_eq!(windows[0].latency.expect("two reads began in it").max_ms, 120.0);
         assert_eq!(windows[1].latency, None);
         assert_eq!(windows[0].per_second(windows[0].ok), 10.0);
     }
 
     #[test]
     fn throughput_counts_from_the_first_invocation() {
-        let operations = [
-            operation(1_000, 1_500, Outcome::Ok),
-            operation(1_500, 3_000, Outcome::Ok),
-        ];
+        let operations = [operation(1_000, 1_500, Outcome::Ok), operation(1_500, 3_000, Outcome::Ok)];
         assert_eq!(throughput(&operations), 1.0);
         assert_eq!(throughput(&[]), 0.0);
     }

@@ -13,12 +13,7 @@ pub(crate) fn summary_markdown(results: &Results) -> String {
 }
 
 fn write_summary(text: &mut String, results: &Results) -> std::fmt::Result {
-    writeln!(
-        text,
-        "## {}: **{}**\n",
-        cell(&results.name),
-        results.verdict
-    )?;
+    writeln!(text, "## {}: **{}**\n", cell(&results.name), results.verdict)?;
     writeln!(text, "{}\n", wording::verdict_sentence(results))?;
     for reason in &results.reasons {
         writeln!(text, "- {reason}")?;
@@ -29,12 +24,7 @@ fn write_summary(text: &mut String, results: &Results) -> std::fmt::Result {
     writeln!(
         text,
         "{} · {} · {} nodes · {} · seed {} · {:.0} ok/s\n",
-        results.system,
-        results.workload,
-        results.nodes,
-        results.network,
-        results.seed,
-        results.throughput
+        results.system, results.workload, results.nodes, results.network, results.seed, results.throughput
     )?;
     writeln!(text, "```sh\n{}\n```\n", results.command)?;
     write_operations(text, results)?;
@@ -54,11 +44,7 @@ fn write_operations(text: &mut String, results: &Results) -> std::fmt::Result {
         ]
         .map(wording::duration_or_dash);
         let [ok, fail, info] = [count.ok, count.fail, count.info].map(wording::grouped);
-        writeln!(
-            text,
-            "| {} | {ok} | {fail} | {info} | {p50} | {p99} | {max} |",
-            cell(f)
-        )?;
+        writeln!(text, "| {} | {ok} | {fail} | {info} | {p50} | {p99} | {max} |", cell(f))?;
     }
     writeln!(text)
 }
@@ -67,25 +53,13 @@ fn write_faults(text: &mut String, results: &Results) -> std::fmt::Result {
     if results.faults.is_empty() {
         return Ok(());
     }
-    writeln!(
-        text,
-        "| fault | planned | applied | proven | outage p50 | max |"
-    )?;
+    writeln!(text, "| fault | planned | applied | proven | outage p50 | max |")?;
     writeln!(text, "|---|--:|--:|--:|--:|--:|")?;
     for (kind, count) in &results.faults {
-        let outage = results
-            .recovery
-            .by_fault
-            .get(kind)
-            .copied()
-            .unwrap_or_default();
+        let outage = results.recovery.by_fault.get(kind).copied().unwrap_or_default();
         let [p50, max] = [outage.p50_ms, outage.max_ms].map(wording::duration_or_dash);
         let (planned, applied, proven) = (count.planned, count.applied, count.proven);
-        writeln!(
-            text,
-            "| {} | {planned} | {applied} | {proven} | {p50} | {max} |",
-            cell(kind)
-        )?;
+        writeln!(text, "| {} | {planned} | {applied} | {proven} | {p50} | {max} |", cell(kind))?;
     }
     writeln!(text)
 }

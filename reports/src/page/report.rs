@@ -68,13 +68,7 @@ fn facts(results: &Results) -> Markup {
         ("started", results.started_at.clone()),
         ("clients worked", format!("{} s", results.time_limit_s)),
         ("whole run", format!("{:.1} s", results.seconds)),
-        (
-            "throughput",
-            format!(
-                "{} ok/s",
-                wording::grouped(results.throughput.round() as u64)
-            ),
-        ),
+        ("throughput", format!("{} ok/s", wording::grouped(results.throughput.round() as u64))),
     ];
     html! {
         section.facts {

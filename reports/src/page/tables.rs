@@ -91,11 +91,7 @@ fn fault_row(fault: &FaultSpan, recovery: Option<&FaultRecovery>) -> Markup {
 }
 
 fn what(fault: &FaultSpan) -> String {
-    if fault.detail.is_empty() {
-        fault.nodes.join(" ")
-    } else {
-        fault.detail.clone()
-    }
+    if fault.detail.is_empty() { fault.nodes.join(" ") } else { fault.detail.clone() }
 }
 
 fn proof(fault: &FaultSpan) -> Markup {

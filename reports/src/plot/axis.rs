@@ -13,36 +13,19 @@ pub(super) struct Scale {
 impl Scale {
     /// Equal steps.
     pub(super) fn linear((from, until): (f64, f64), (from_px, until_px): (f64, f64)) -> Scale {
-        Scale {
-            from,
-            until,
-            from_px,
-            until_px,
-            logarithmic: false,
-        }
+        Scale { from, until, from_px, until_px, logarithmic: false }
     }
 
     /// Equal ratios; both ends must be positive.
     pub(super) fn logarithmic((from, until): (f64, f64), (from_px, until_px): (f64, f64)) -> Scale {
-        assert!(
-            0.0 < from && from < until,
-            "no logarithmic scale goes from {from} to {until}"
-        );
-        Scale {
-            from: from.log10(),
-            until: until.log10(),
-            from_px,
-            until_px,
-            logarithmic: true,
-        }
+        assert!(0.0 < from && from < until, "no logarithmic scale goes from {from} to {until}");
+        Scale { from: from.log10(), until: until.log10(), from_px, until_px, logarithmic: true }
     }
 
     /// Where a time stands, if it is on the scale.
     pub(super) fn place_inside(&self, time_ns: u64) -> Option<f64> {
         let time = time_ns as f64;
-        (self.from..=self.until)
-            .contains(&time)
-            .then(|| self.place(time))
+        (self.from..=self.until).contains(&time).then(|| self.place(time))
     }
 
     /// Where the part of a span that is on the scale begins and ends.
@@ -54,11 +37,7 @@ impl Scale {
 
     /// Where `value` stands. A value outside the scale stands at its end.
     pub(super) fn place(&self, value: f64) -> f64 {
-        let value = if self.logarithmic {
-            value.max(f64::MIN_POSITIVE).log10()
-        } else {
-            value
-        };
+        let value = if self.logarithmic { value.max(f64::MIN_POSITIVE).log10() } else { value };
         let part = (value - self.from) / (self.until - self.from);
         self.from_px + part.clamp(0.0, 1.0) * (self.until_px - self.from_px)
     }
@@ -84,9 +63,7 @@ pub(super) fn round_step(wanted: f64) -> f64 {
     let wanted = wanted.max(1e-9);
     let power = 10f64.powf(wanted.log10().floor());
     let factors = [1.0, 2.0, 5.0, 10.0];
-    let factor = factors
-        .into_iter()
-        .find(|factor| factor * power >= wanted * (1.0 - 1e-9));
+    let factor = factors.into_iter().find(|factor| factor * power >= wanted * (1.0 - 1e-9));
     factor.unwrap_or(10.0) * power
 }
 
@@ -94,11 +71,7 @@ pub(super) fn round_step(wanted: f64) -> f64 {
 pub(super) fn number(value: f64) -> String {
     let text = format!("{value:.6}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
-    if text == "-0" {
-        "0".to_owned()
-    } else {
-        text.to_owned()
-    }
+    if text == "-0" { "0".to_owned() } else { text.to_owned() }
 }
 
 #[cfg(test)]
@@ -107,10 +80,7 @@ mod tests {
 
     #[test]
     fn ticks_are_round_and_inside() {
-        assert_eq!(
-            linear_ticks(0.0, 30.0, 6.0),
-            [0.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0]
-        );
+        assert_eq!(linear_ticks(0.0, 30.0, 6.0), [0.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0]);
         assert_eq!(
             linear_ticks(1.15, 1.45, 3.0),
             [1.2, 1.3, 1.4].map(|tick: f64| (tick * 10.0).round() * 0.1)

@@ -49,13 +49,7 @@ impl Bands {
                 let (from_ns, until_ns) = fault.in_force(end_ns)?;
                 let color = kinds.iter().find(|(kind, _)| *kind == fault.kind)?.1;
                 let label = fault.label.clone();
-                Some(Bar {
-                    from_ns,
-                    until_ns,
-                    lane: 0,
-                    label,
-                    color,
-                })
+                Some(Bar { from_ns, until_ns, lane: 0, label, color })
             })
             .collect();
         bars.sort_by_key(|bar| (bar.from_ns, bar.until_ns));
@@ -67,13 +61,7 @@ impl Bands {
                 label: format!("{} t{}", leader.node, leader.term),
             })
             .collect();
-        Bands {
-            bars,
-            lanes,
-            leaders,
-            kinds,
-            end_ns,
-        }
+        Bands { bars, lanes, leaders, kinds, end_ns }
     }
 
     /// How much room the lanes need above a plot.
@@ -83,9 +71,7 @@ impl Bands {
 
     /// The legend: each kind and its colour.
     pub(super) fn legend(&self) -> impl Iterator<Item = (&str, Color)> {
-        self.kinds
-            .iter()
-            .map(|(kind, color)| (kind.as_str(), *color))
+        self.kinds.iter().map(|(kind, color)| (kind.as_str(), *color))
     }
 
     /// Whether there is a leader change to explain.
@@ -105,9 +91,7 @@ impl Bands {
             let untargeted = bar.label.split('@').next().unwrap_or_default();
             let kind = untargeted.split(':').next().unwrap_or_default();
             let fits = |words: &&str| text_width(words, LABEL_SIZE) + 6.0 <= width;
-            if let Some(words) = [bar.label.as_str(), untargeted, kind]
-                .into_iter()
-                .find(|words| fits(words))
+            if let Some(words) = [bar.label.as_str(), untargeted, kind].into_iter().find(|words| fits(words))
             {
                 scene.text(Text::new(x + 3.0, y + 10.0, LABEL_SIZE, words));
             }
@@ -131,18 +115,13 @@ impl Bands {
                 continue;
             };
             scene.line(vec![(x, top), (x, bottom)], 1.0, INK.faint(0.45));
-            scene.polygon(
-                vec![(x - 4.0, top - 5.0), (x + 4.0, top - 5.0), (x, top + 1.0)],
-                INK,
-            );
+            scene.polygon(vec![(x - 4.0, top - 5.0), (x + 4.0, top - 5.0), (x, top + 1.0)], INK);
             let width = text_width(&leader.label, LABEL_SIZE);
             let from = (x + 6.0).min(super::scene::WIDTH - width - 2.0);
             if from >= taken_until + 4.0 && from >= x {
                 scene.rectangle(from - 1.0, top - 11.0, width + 2.0, 12.0, PAPER.faint(0.7));
                 scene.text(
-                    Text::new(from, top - 1.0, LABEL_SIZE, &leader.label)
-                        .color(QUIET)
-                        .anchor(Anchor::Start),
+                    Text::new(from, top - 1.0, LABEL_SIZE, &leader.label).color(QUIET).anchor(Anchor::Start),
                 );
                 taken_until = from + width;
             } else {
@@ -161,11 +140,8 @@ impl Bar {
 }
 
 fn colored_kinds(faults: &[FaultSpan]) -> Vec<(String, Color)> {
-    let kinds: std::collections::BTreeSet<&str> = faults
-        .iter()
-        .filter(|fault| fault.applied_ns.is_some())
-        .map(|fault| fault.kind.as_str())
-        .collect();
+    let kinds: std::collections::BTreeSet<&str> =
+        faults.iter().filter(|fault| fault.applied_ns.is_some()).map(|fault| fault.kind.as_str()).collect();
     kinds
         .into_iter()
         .enumerate()
@@ -177,9 +153,7 @@ fn colored_kinds(faults: &[FaultSpan]) -> Vec<(String, Color)> {
 fn assign_lanes(bars: &mut [Bar]) -> usize {
     let mut free_from_ns = Vec::<u64>::new();
     for bar in bars {
-        let free = free_from_ns
-            .iter()
-            .position(|&free_ns| free_ns <= bar.from_ns);
+        let free = free_from_ns.iter().position(|&free_ns| free_ns <= bar.from_ns);
         bar.lane = free.unwrap_or_else(|| free_from_ns.len().min(LANES_MAX - 1));
         if bar.lane == free_from_ns.len() {
             free_from_ns.push(0);
@@ -203,11 +177,7 @@ mod tests {
                 ..FaultSpan::default()
             })
             .collect();
-        Bands::new(&faults, &[], 100)
-            .bars
-            .iter()
-            .map(|bar| bar.lane)
-            .collect()
+        Bands::new(&faults, &[], 100).bars.iter().map(|bar| bar.lane).collect()
     }
 
     #[test]

@@ -62,12 +62,7 @@ pub(super) struct Frame<'a> {
 
 impl<'a> Frame<'a> {
     /// Paints everything that lies behind the data.
-    pub(super) fn new(
-        heading: &Heading<'_>,
-        values: Values,
-        bands: &'a Bands,
-        height: f64,
-    ) -> Frame<'a> {
+    pub(super) fn new(heading: &Heading<'_>, values: Values, bands: &'a Bands, height: f64) -> Frame<'a> {
         let lanes_top = TITLE_HEIGHT;
         let top = lanes_top + bands.height() + LEADERS_HEIGHT;
         let bottom = top + height;
@@ -80,30 +75,19 @@ impl<'a> Frame<'a> {
         paint_time_axis(&mut scene, &time, (0.0, bands.end_ns as f64 / 1e9), bottom);
         bands.paint_lanes(&mut scene, &time, lanes_top);
         paint_bands_legend(&mut scene, bands, bottom + BELOW - 7.0);
-        Frame {
-            scene,
-            time,
-            value,
-            bottom,
-            bands,
-            top,
-        }
+        Frame { scene, time, value, bottom, bands, top }
     }
 
     /// The finished picture, with marks for leaders over the data.
     pub(super) fn finish(mut self) -> Scene {
-        self.bands
-            .paint_leaders(&mut self.scene, &self.time, (self.top, self.bottom));
+        self.bands.paint_leaders(&mut self.scene, &self.time, (self.top, self.bottom));
         self.scene
     }
 }
 
 /// The usual horizontal axis over `from..until` nanoseconds.
 pub(super) fn time_scale((from_ns, until_ns): (u64, u64)) -> Scale {
-    Scale::linear(
-        (from_ns as f64, until_ns.max(from_ns + 1) as f64),
-        (LEFT, RIGHT),
-    )
+    Scale::linear((from_ns as f64, until_ns.max(from_ns + 1) as f64), (LEFT, RIGHT))
 }
 
 /// Title to the left, legend to the right of one line.
@@ -120,22 +104,13 @@ pub(super) fn paint_title(scene: &mut Scene, heading: &Heading<'_>) {
 }
 
 /// Ticks and grid of a time axis in seconds.
-pub(super) fn paint_time_axis(
-    scene: &mut Scene,
-    time: &Scale,
-    (from_s, until_s): (f64, f64),
-    bottom: f64,
-) {
+pub(super) fn paint_time_axis(scene: &mut Scene, time: &Scale, (from_s, until_s): (f64, f64), bottom: f64) {
     scene.line(vec![(LEFT, bottom), (RIGHT, bottom)], 1.0, QUIET);
     for tick in axis::linear_ticks(from_s, until_s, 10.0) {
         let x = time.place(tick * 1e9);
         scene.line(vec![(x, bottom), (x, bottom + 4.0)], 1.0, QUIET);
         let words = format!("{} s", axis::number(tick));
-        scene.text(
-            Text::new(x, bottom + 17.0, TICK_SIZE, words)
-                .anchor(Anchor::Middle)
-                .color(QUIET),
-        );
+        scene.text(Text::new(x, bottom + 17.0, TICK_SIZE, words).anchor(Anchor::Middle).color(QUIET));
     }
 }
 
@@ -148,10 +123,7 @@ pub(super) fn paint_bands_legend(scene: &mut Scene, bands: &Bands, y: f64) {
         x += 16.0 + text_width(kind, TICK_SIZE) + 18.0;
     }
     if bands.has_leaders() {
-        scene.polygon(
-            vec![(x, y - 8.0), (x + 9.0, y - 8.0), (x + 4.5, y - 1.0)],
-            INK,
-        );
+        scene.polygon(vec![(x, y - 8.0), (x + 9.0, y - 8.0), (x + 4.5, y - 1.0)], INK);
         scene.text(Text::new(x + 16.0, y, TICK_SIZE, "new leader (node, term)"));
     }
 }
@@ -167,10 +139,7 @@ fn value_scale(values: Values, range_px: (f64, f64)) -> (Scale, Vec<f64>) {
         Values::Logarithmic(min, max) => {
             let from = 10f64.powf(min.max(0.001).log10().floor());
             let until = axis::round_step(max.max(from * 10.0));
-            (
-                Scale::logarithmic((from, until), range_px),
-                axis::decades(from, until),
-            )
+            (Scale::logarithmic((from, until), range_px), axis::decades(from, until))
         }
     }
 }
@@ -182,11 +151,7 @@ fn paint_value_axis(scene: &mut Scene, value: &Scale, ticks: &[f64], unit: &str,
         let words = Text::new(LEFT - 8.0, y + 4.0, TICK_SIZE, axis::number(tick));
         scene.text(words.anchor(Anchor::End).color(QUIET));
     }
-    scene.text(
-        Text::new(LEFT - 8.0, top - 9.0, TICK_SIZE, unit)
-            .anchor(Anchor::End)
-            .color(QUIET),
-    );
+    scene.text(Text::new(LEFT - 8.0, top - 9.0, TICK_SIZE, unit).anchor(Anchor::End).color(QUIET));
 }
 
 fn paint_mark(scene: &mut Scene, (x, y): (f64, f64), mark: Mark, color: Color) {

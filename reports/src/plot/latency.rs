@@ -28,11 +28,7 @@ struct Point {
 
 pub(super) fn scene(operations: &[Operation<'_>], bands: &Bands) -> Scene {
     let colors = colors(operations);
-    let heading = Heading {
-        title: "Latency",
-        unit: "ms",
-        legend: legend(operations, &colors),
-    };
+    let heading = Heading { title: "Latency", unit: "ms", legend: legend(operations, &colors) };
     let mut frame = Frame::new(&heading, extent(operations), bands, HEIGHT);
     for (outcome, mark, budget) in LAYERS {
         let points = operations
@@ -66,28 +62,15 @@ fn paint(scene: &mut Scene, point: Point, mark: Mark) {
 fn colors<'a>(operations: &[Operation<'a>]) -> BTreeMap<&'a str, Color> {
     let names: BTreeSet<&str> = operations.iter().map(|operation| operation.f).collect();
     let names = names.into_iter().enumerate();
-    names
-        .map(|(place, f)| (f, palette::operation_color(f, place)))
-        .collect()
+    names.map(|(place, f)| (f, palette::operation_color(f, place))).collect()
 }
 
-fn legend(
-    operations: &[Operation<'_>],
-    colors: &BTreeMap<&str, Color>,
-) -> Vec<(String, Mark, Color)> {
-    let seen = |outcome| {
-        operations
-            .iter()
-            .any(|operation| operation.outcome == outcome)
-    };
-    let mut legend: Vec<_> = colors
-        .iter()
-        .map(|(f, color)| ((*f).to_owned(), Mark::Disc, *color))
-        .collect();
-    for (outcome, words, mark) in [
-        (Outcome::Fail, "failed", Mark::Cross),
-        (Outcome::Info, "outcome unknown", Mark::Ring),
-    ] {
+fn legend(operations: &[Operation<'_>], colors: &BTreeMap<&str, Color>) -> Vec<(String, Mark, Color)> {
+    let seen = |outcome| operations.iter().any(|operation| operation.outcome == outcome);
+    let mut legend: Vec<_> = colors.iter().map(|(f, color)| ((*f).to_owned(), Mark::Disc, *color)).collect();
+    for (outcome, words, mark) in
+        [(Outcome::Fail, "failed", Mark::Cross), (Outcome::Info, "outcome unknown", Mark::Ring)]
+    {
         if seen(outcome) {
             legend.push((words.to_owned(), mark, QUIET));
         }
@@ -97,8 +80,7 @@ fn legend(
 
 fn extent(operations: &[Operation<'_>]) -> Values {
     let latencies_ns = operations.iter().filter_map(Operation::latency_ns);
-    let (min_ns, max_ns) =
-        latencies_ns.fold((u64::MAX, 0), |(min, max), ns| (min.min(ns), max.max(ns)));
+    let (min_ns, max_ns) = latencies_ns.fold((u64::MAX, 0), |(min, max), ns| (min.min(ns), max.max(ns)));
     if min_ns > max_ns {
         return Values::Logarithmic(0.1, 100.0);
     }
@@ -126,11 +108,7 @@ fn slowest_per_cell(points: Vec<Point>, cell_px: f64) -> Vec<Point> {
     let mut kept = Vec::<Point>::new();
     for point in points {
         let Color(red, green, blue) = point.color;
-        let cell = (
-            (point.x / cell_px) as i32,
-            (point.y / cell_px) as i32,
-            [red, green, blue],
-        );
+        let cell = ((point.x / cell_px) as i32, (point.y / cell_px) as i32, [red, green, blue]);
         let place = *place_of_cell.entry(cell).or_insert(kept.len());
         match kept.get_mut(place) {
             Some(other) if point.y < other.y => *other = point,
@@ -152,14 +130,9 @@ mod tests {
     fn thinning_keeps_to_its_budget_and_loses_no_extreme() {
         for seed in 0..5 {
             let points = random_points(&mut ChaCha8Rng::seed_from_u64(seed));
-            let slowest =
-                |points: &[Point]| points.iter().map(|point| point.y).fold(f64::MAX, f64::min);
+            let slowest = |points: &[Point]| points.iter().map(|point| point.y).fold(f64::MAX, f64::min);
             let thinned = thin(points.clone(), 1_000);
-            assert!(
-                (500..=1_000).contains(&thinned.len()),
-                "seed {seed}: {}",
-                thinned.len()
-            );
+            assert!((500..=1_000).contains(&thinned.len()), "seed {seed}: {}", thinned.len());
             assert_eq!(slowest(&thinned), slowest(&points), "seed {seed}");
         }
     }

@@ -52,13 +52,7 @@ pub struct Plot {
 }
 
 /// Every name that a plot can have, so that a plot of an earlier report can be removed.
-pub const NAMES: [&str; 5] = [
-    "latency",
-    "quantiles",
-    "throughput",
-    "recovery",
-    "violation",
-];
+pub const NAMES: [&str; 5] = ["latency", "quantiles", "throughput", "recovery", "violation"];
 
 /// Draws all plots that the data has something for.
 pub fn draw(data: PlotData<'_>) -> Result<Vec<Plot>, RenderError> {
@@ -93,25 +87,13 @@ pub fn draw(data: PlotData<'_>) -> Result<Vec<Plot>, RenderError> {
     scenes
         .into_iter()
         .map(|(name, caption, scene)| {
-            Ok(Plot {
-                name: name.to_owned(),
-                caption,
-                svg: render::svg(&scene)?,
-                png: render::png(&scene)?,
-            })
+            Ok(Plot { name: name.to_owned(), caption, svg: render::svg(&scene)?, png: render::png(&scene)? })
         })
         .collect()
 }
 
-fn violation(
-    checker: &str,
-    failure: &Failure,
-    bands: &Bands,
-) -> (&'static str, String, scene::Scene) {
-    let caption = format!(
-        "The operations around the {} that `{checker}` found.",
-        failure.anomaly
-    );
+fn violation(checker: &str, failure: &Failure, bands: &Bands) -> (&'static str, String, scene::Scene) {
+    let caption = format!("The operations around the {} that `{checker}` found.", failure.anomaly);
     ("violation", caption, violation::scene(failure, bands))
 }
 
@@ -135,21 +117,8 @@ mod tests {
     #[test]
     fn every_plot_says_what_it_shows() {
         let expected: [(&str, &[&str]); 5] = [
-            (
-                "violation",
-                &["write 4", "write 5 ?", "read → 3", "p4", "kill@leader"],
-            ),
-            (
-                "latency",
-                &[
-                    "read",
-                    "write",
-                    "outcome unknown",
-                    "kill@leader",
-                    "n2 t3",
-                    "ms",
-                ],
-            ),
+            ("violation", &["write 4", "write 5 ?", "read → 3", "p4", "kill@leader"]),
+            ("latency", &["read", "write", "outcome unknown", "kill@leader", "n2 t3", "ms"]),
             ("quantiles", &["p50", "p95", "p99", "max", "n1 t2"]),
             ("throughput", &["ok", "per s", "3 s"]),
             ("recovery", &["kill@leader", "252 ms", "new leader elected"]),
@@ -175,35 +144,22 @@ mod tests {
             let picture = reader.next_frame(&mut pixels).expect("pixels");
             assert_eq!(picture.width, 2_000);
             let title_ends = 50 * picture.line_size;
-            let dark = pixels[..title_ends]
-                .chunks(3)
-                .filter(|pixel| pixel.iter().all(|&part| part < 100));
+            let dark = pixels[..title_ends].chunks(3).filter(|pixel| pixel.iter().all(|&part| part < 100));
             let dark = dark.count();
-            assert!(
-                dark > 500,
-                "`{}` has {dark} dark pixels in its title",
-                plot.name
-            );
+            assert!(dark > 500, "`{}` has {dark} dark pixels in its title", plot.name);
         }
     }
 
     #[test]
     fn a_run_without_operations_still_has_its_plots() {
         let plots = draw(PlotData {
-            results: &Results {
-                recovery: Default::default(),
-                ..sample::results()
-            },
+            results: &Results { recovery: Default::default(), ..sample::results() },
             operations: &[],
             faults: &[],
             leaders: &[],
             end_ns: 0,
         });
-        let names: Vec<String> = plots
-            .expect("plots")
-            .into_iter()
-            .map(|plot| plot.name)
-            .collect();
+        let names: Vec<String> = plots.expect("plots").into_iter().map(|plot| plot.name).collect();
         assert_eq!(names, ["latency", "quantiles", "throughput"]);
     }
 }

@@ -23,18 +23,11 @@ pub(super) const ALARM: Color = Color(200, 16, 46);
 
 const OPERATIONS: [Color; 5] = [GREEN, ORANGE, SKY, PURPLE, QUIET];
 
-const FAULTS: [(&str, Color); 3] = [
-    ("kill", Color(204, 102, 119)),
-    ("pause", Color(221, 204, 119)),
-    ("partition", Color(136, 204, 238)),
-];
+const FAULTS: [(&str, Color); 3] =
+    [("kill", Color(204, 102, 119)), ("pause", Color(221, 204, 119)), ("partition", Color(136, 204, 238))];
 
-const OTHER_FAULTS: [Color; 4] = [
-    Color(68, 170, 153),
-    Color(170, 68, 153),
-    Color(153, 153, 51),
-    Color(187, 187, 187),
-];
+const OTHER_FAULTS: [Color; 4] =
+    [Color(68, 170, 153), Color(170, 68, 153), Color(153, 153, 51), Color(187, 187, 187)];
 
 impl Color {
     pub(super) fn faint(self, alpha: f64) -> Paint {
@@ -54,7 +47,5 @@ pub(super) fn operation_color(f: &str, place: usize) -> Color {
 /// The colour of a fault kind: the common ones always have theirs, others by their place among all kinds of the run.
 pub(super) fn fault_color(kind: &str, place: usize) -> Color {
     let fixed = FAULTS.iter().find(|(name, _)| *name == kind);
-    fixed.map_or(OTHER_FAULTS[place % OTHER_FAULTS.len()], |&(_, color)| {
-        color
-    })
+    fixed.map_or(OTHER_FAULTS[place % OTHER_FAULTS.len()], |&(_, color)| color)
 }

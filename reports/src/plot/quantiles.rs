@@ -29,18 +29,13 @@ pub(super) fn scene(windows: &[Window], bands: &Bands) -> Scene {
     };
     let mut frame = Frame::new(&heading, extent(windows), bands, HEIGHT);
     for (_, color, width, quantile) in QUANTILES {
-        for stretch in
-            windows.chunk_by(|left, right| left.latency.is_some() == right.latency.is_some())
-        {
+        for stretch in windows.chunk_by(|left, right| left.latency.is_some() == right.latency.is_some()) {
             let points: Vec<(f64, f64)> = stretch
                 .iter()
                 .filter_map(|window| {
                     let middle_ns = window.from_ns + window.length_ns / 2;
                     let value_ms = quantile(&window.latency?);
-                    Some((
-                        frame.time.place(middle_ns as f64),
-                        frame.value.place(value_ms),
-                    ))
+                    Some((frame.time.place(middle_ns as f64), frame.value.place(value_ms)))
                 })
                 .collect();
             // A window between two silent ones is a point, not a line.
@@ -56,12 +51,8 @@ pub(super) fn scene(windows: &[Window], bands: &Bands) -> Scene {
 
 fn extent(windows: &[Window]) -> Values {
     let quantiles = || windows.iter().filter_map(|window| window.latency);
-    let min_ms = quantiles()
-        .map(|quantiles| quantiles.p50_ms)
-        .fold(f64::INFINITY, f64::min);
-    let max_ms = quantiles()
-        .map(|quantiles| quantiles.max_ms)
-        .fold(0.0, f64::max);
+    let min_ms = quantiles().map(|quantiles| quantiles.p50_ms).fold(f64::INFINITY, f64::min);
+    let max_ms = quantiles().map(|quantiles| quantiles.max_ms).fold(0.0, f64::max);
     if min_ms > max_ms {
         return Values::Logarithmic(0.1, 100.0);
     }

@@ -22,23 +22,13 @@ pub(super) fn scene(faults: &[FaultRecovery]) -> Scene {
     let mut scene = Scene::new(bottom + 40.0);
     let title = match shown.len() {
         all if all == faults.len() => "Time without a success, per fault".to_owned(),
-        some => format!(
-            "Time without a success: the longest {some} of {} faults",
-            faults.len()
-        ),
+        some => format!("Time without a success: the longest {some} of {} faults", faults.len()),
     };
     let elected = shown.iter().any(|fault| fault.new_leader_ms.is_some());
     let legend = elected.then(|| ("new leader elected".to_owned(), Mark::Disc, INK));
-    let heading = Heading {
-        title: &title,
-        unit: "",
-        legend: legend.into_iter().collect(),
-    };
+    let heading = Heading { title: &title, unit: "", legend: legend.into_iter().collect() };
     frame::paint_title(&mut scene, &heading);
-    let max_ms = shown
-        .iter()
-        .map(|fault| fault.outage_ms)
-        .fold(1.0, f64::max);
+    let max_ms = shown.iter().map(|fault| fault.outage_ms).fold(1.0, f64::max);
     let scale = Scale::linear((0.0, max_ms), (LEFT, RIGHT));
     for tick in axis::linear_ticks(0.0, max_ms, 6.0) {
         let x = scale.place(tick);
@@ -46,13 +36,9 @@ pub(super) fn scene(faults: &[FaultRecovery]) -> Scene {
         let words = Text::new(x, bottom + 18.0, SIZE, format!("{} ms", axis::number(tick)));
         scene.text(words.anchor(Anchor::Middle).color(QUIET));
     }
-    let kinds: std::collections::BTreeSet<&str> =
-        faults.iter().map(|fault| fault.kind.as_str()).collect();
+    let kinds: std::collections::BTreeSet<&str> = faults.iter().map(|fault| fault.kind.as_str()).collect();
     for (row, fault) in shown.iter().enumerate() {
-        let place = kinds
-            .iter()
-            .position(|kind| *kind == fault.kind)
-            .unwrap_or(0);
+        let place = kinds.iter().position(|kind| *kind == fault.kind).unwrap_or(0);
         let color = palette::fault_color(&fault.kind, place);
         let y = TOP + row as f64 * ROW_HEIGHT;
         paint_row(&mut scene, fault, &scale, color, y);
@@ -60,34 +46,13 @@ pub(super) fn scene(faults: &[FaultRecovery]) -> Scene {
     scene
 }
 
-fn paint_row(
-    scene: &mut Scene,
-    fault: &FaultRecovery,
-    scale: &Scale,
-    color: palette::Color,
-    y: f64,
-) {
+fn paint_row(scene: &mut Scene, fault: &FaultRecovery, scale: &Scale, color: palette::Color, y: f64) {
     let baseline = y + 15.0;
     let since = format!("{:.1} s", fault.applied_ns as f64 / 1e9);
-    scene.text(
-        Text::new(72.0, baseline, SIZE, since)
-            .anchor(Anchor::End)
-            .color(QUIET),
-    );
-    scene.text(Text::new(
-        84.0,
-        baseline,
-        SIZE,
-        fitting(&fault.label, LEFT - 94.0),
-    ));
+    scene.text(Text::new(72.0, baseline, SIZE, since).anchor(Anchor::End).color(QUIET));
+    scene.text(Text::new(84.0, baseline, SIZE, fitting(&fault.label, LEFT - 94.0)));
     let until = scale.place(fault.outage_ms);
-    scene.rectangle(
-        LEFT,
-        y + 3.0,
-        (until - LEFT).max(1.0),
-        ROW_HEIGHT - 7.0,
-        color,
-    );
+    scene.rectangle(LEFT, y + 3.0, (until - LEFT).max(1.0), ROW_HEIGHT - 7.0, color);
     if let Some(x) = leader_place(fault, scale) {
         scene.disc(x, y + ROW_HEIGHT / 2.0 - 0.5, 4.0, INK);
     }

@@ -6,13 +6,9 @@
 use std::sync::LazyLock;
 
 use plotters::backend::{BitMapBackend, DrawingBackend, SVGBackend};
-use plotters::prelude::{
-    Circle, DrawingArea, IntoDrawingArea, PathElement, Polygon, RGBColor, Rectangle,
-};
+use plotters::prelude::{Circle, DrawingArea, IntoDrawingArea, PathElement, Polygon, RGBColor, Rectangle};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
-use plotters::style::{
-    Color as _, FontDesc, FontFamily, FontStyle, ShapeStyle, TextStyle, register_font,
-};
+use plotters::style::{Color as _, FontDesc, FontFamily, FontStyle, ShapeStyle, TextStyle, register_font};
 
 use super::palette::{Color, PAPER};
 use super::scene::{Anchor, Paint, Scene, Shape, Text, WIDTH};
@@ -47,24 +43,14 @@ struct TextMetrics {
     baseline: f64,
 }
 
-const SVG_TEXT: TextMetrics = TextMetrics {
-    size: SVG_LINE_HEIGHT,
-    baseline: 0.76 / SVG_LINE_HEIGHT,
-};
-const BITMAP_TEXT: TextMetrics = TextMetrics {
-    size: LINE_HEIGHT,
-    baseline: 0.5,
-};
+const SVG_TEXT: TextMetrics = TextMetrics { size: SVG_LINE_HEIGHT, baseline: 0.76 / SVG_LINE_HEIGHT };
+const BITMAP_TEXT: TextMetrics = TextMetrics { size: LINE_HEIGHT, baseline: 0.5 };
 
 /// The scene as an SVG document.
 pub(super) fn svg(scene: &Scene) -> Result<String, RenderError> {
     let mut document = String::new();
     let (width, height) = pixels(scene);
-    paint(
-        SVGBackend::with_string(&mut document, (width, height)),
-        scene,
-        SVG_TEXT,
-    )?;
+    paint(SVGBackend::with_string(&mut document, (width, height)), scene, SVG_TEXT)?;
     let painted = format!(r#"width="{width}" height="{height}""#);
     let declared = format!(r#"width="{WIDTH}" height="{}""#, scene.height.ceil());
     Ok(document.replacen(&painted, &declared, 1))
@@ -74,20 +60,14 @@ pub(super) fn svg(scene: &Scene) -> Result<String, RenderError> {
 pub(super) fn png(scene: &Scene) -> Result<Vec<u8>, RenderError> {
     let (width, height) = pixels(scene);
     let mut buffer = vec![0; width as usize * height as usize * 3];
-    paint(
-        BitMapBackend::with_buffer(&mut buffer, (width, height)),
-        scene,
-        BITMAP_TEXT,
-    )?;
+    paint(BitMapBackend::with_buffer(&mut buffer, (width, height)), scene, BITMAP_TEXT)?;
     let mut file = Vec::new();
     let mut encoder = png::Encoder::new(&mut file, width, height);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
     encoder.set_compression(png::Compression::Fast);
     let mut writer = encoder.write_header().map_err(RenderError::because)?;
-    writer
-        .write_image_data(&buffer)
-        .map_err(RenderError::because)?;
+    writer.write_image_data(&buffer).map_err(RenderError::because)?;
     writer.finish().map_err(RenderError::because)?;
     Ok(file)
 }
@@ -96,9 +76,8 @@ pub(super) fn png(scene: &Scene) -> Result<Vec<u8>, RenderError> {
 pub(super) fn text_width(words: &str, size: f64) -> f64 {
     // Measured large, because the answer comes in whole pixels.
     const LARGE: f64 = 100.0;
-    let (width, _) = font(LARGE * LINE_HEIGHT, false)
-        .box_size(words)
-        .expect("the built-in font measures every text");
+    let (width, _) =
+        font(LARGE * LINE_HEIGHT, false).box_size(words).expect("the built-in font measures every text");
     f64::from(width) * size / LARGE
 }
 
@@ -109,38 +88,20 @@ fn pixels(scene: &Scene) -> (u32, u32) {
 fn font(size: f64, bold: bool) -> FontDesc<'static> {
     static REGISTERED: LazyLock<()> = LazyLock::new(|| {
         let faces: [(FontStyle, &'static [u8]); 2] = [
-            (
-                FontStyle::Normal,
-                include_bytes!("../../assets/DejaVuSans-subset.ttf"),
-            ),
-            (
-                FontStyle::Bold,
-                include_bytes!("../../assets/DejaVuSans-Bold-subset.ttf"),
-            ),
+            (FontStyle::Normal, include_bytes!("../../assets/DejaVuSans-subset.ttf")),
+            (FontStyle::Bold, include_bytes!("../../assets/DejaVuSans-Bold-subset.ttf")),
         ];
         for (style, bytes) in faces {
             let registered = register_font(FAMILY, style, bytes);
-            assert!(
-                registered.is_ok(),
-                "the built-in font `{}` is damaged",
-                style.as_str()
-            );
+            assert!(registered.is_ok(), "the built-in font `{}` is damaged", style.as_str());
         }
     });
     LazyLock::force(&REGISTERED);
-    let style = if bold {
-        FontStyle::Bold
-    } else {
-        FontStyle::Normal
-    };
+    let style = if bold { FontStyle::Bold } else { FontStyle::Normal };
     FontDesc::new(FontFamily::Name(FAMILY), size, style)
 }
 
-fn paint<B: DrawingBackend>(
-    backend: B,
-    scene: &Scene,
-    metrics: TextMetrics,
-) -> Result<(), RenderError> {
+fn paint<B: DrawingBackend>(backend: B, scene: &Scene, metrics: TextMetrics) -> Result<(), RenderError> {
     let area = backend.into_drawing_area();
     area.fill(&rgb(PAPER)).map_err(RenderError::because)?;
     for shape in &scene.shapes {
@@ -157,44 +118,19 @@ fn paint_shape<B: DrawingBackend>(
     metrics: TextMetrics,
 ) -> Result<(), RenderError> {
     let drawn = match shape {
-        Shape::Rectangle {
-            x,
-            y,
-            width,
-            height,
-            paint,
-        } => area.draw(&Rectangle::new(
-            [point(*x, *y), point(x + width, y + height)],
-            filled(*paint),
-        )),
-        Shape::Line {
-            points,
-            width,
-            paint,
-        } => area.draw(&PathElement::new(scaled(points), stroked(*paint, *width))),
-        Shape::Disc {
-            x,
-            y,
-            radius,
-            paint,
-        } => area.draw(&Circle::new(
-            point(*x, *y),
-            (radius * SCALE) as i32,
-            filled(*paint),
-        )),
-        Shape::Ring {
-            x,
-            y,
-            radius,
-            paint,
-        } => area.draw(&Circle::new(
-            point(*x, *y),
-            (radius * SCALE) as i32,
-            stroked(*paint, 1.0),
-        )),
-        Shape::Polygon { points, paint } => {
-            area.draw(&Polygon::new(scaled(points), filled(*paint)))
+        Shape::Rectangle { x, y, width, height, paint } => {
+            area.draw(&Rectangle::new([point(*x, *y), point(x + width, y + height)], filled(*paint)))
         }
+        Shape::Line { points, width, paint } => {
+            area.draw(&PathElement::new(scaled(points), stroked(*paint, *width)))
+        }
+        Shape::Disc { x, y, radius, paint } => {
+            area.draw(&Circle::new(point(*x, *y), (radius * SCALE) as i32, filled(*paint)))
+        }
+        Shape::Ring { x, y, radius, paint } => {
+            area.draw(&Circle::new(point(*x, *y), (radius * SCALE) as i32, stroked(*paint, 1.0)))
+        }
+        Shape::Polygon { points, paint } => area.draw(&Polygon::new(scaled(points), filled(*paint))),
         Shape::Text(text) => paint_text(area, text, metrics),
     };
     drawn.map_err(RenderError::because)
@@ -212,15 +148,9 @@ fn paint_text<B: DrawingBackend>(
         Anchor::End => HPos::Right,
     };
     let color = rgb(text.color);
-    let style = TextStyle::from(font(size, text.bold))
-        .color(&color)
-        .pos(Pos::new(horizontal, VPos::Top));
+    let style = TextStyle::from(font(size, text.bold)).color(&color).pos(Pos::new(horizontal, VPos::Top));
     let (x, baseline) = point(text.x, text.y);
-    area.draw_text(
-        &text.words,
-        &style,
-        (x, baseline - (size * metrics.baseline).round() as i32),
-    )
+    area.draw_text(&text.words, &style, (x, baseline - (size * metrics.baseline).round() as i32))
 }
 
 fn point(x: f64, y: f64) -> (i32, i32) {
@@ -240,7 +170,5 @@ fn filled(paint: Paint) -> ShapeStyle {
 }
 
 fn stroked(paint: Paint, width: f64) -> ShapeStyle {
-    rgb(paint.color)
-        .mix(paint.alpha)
-        .stroke_width((width * SCALE).round() as u32)
+    rgb(paint.color).mix(paint.alpha).stroke_width((width * SCALE).round() as u32)
 }

@@ -16,38 +16,15 @@ pub(super) struct Scene {
 #[derive(Debug, Clone)]
 pub(super) enum Shape {
     /// A filled rectangle.
-    Rectangle {
-        x: f64,
-        y: f64,
-        width: f64,
-        height: f64,
-        paint: Paint,
-    },
+    Rectangle { x: f64, y: f64, width: f64, height: f64, paint: Paint },
     /// A line through points.
-    Line {
-        points: Vec<(f64, f64)>,
-        width: f64,
-        paint: Paint,
-    },
+    Line { points: Vec<(f64, f64)>, width: f64, paint: Paint },
     /// A filled disc.
-    Disc {
-        x: f64,
-        y: f64,
-        radius: f64,
-        paint: Paint,
-    },
+    Disc { x: f64, y: f64, radius: f64, paint: Paint },
     /// A circle without a filling.
-    Ring {
-        x: f64,
-        y: f64,
-        radius: f64,
-        paint: Paint,
-    },
+    Ring { x: f64, y: f64, radius: f64, paint: Paint },
     /// A filled polygon.
-    Polygon {
-        points: Vec<(f64, f64)>,
-        paint: Paint,
-    },
+    Polygon { points: Vec<(f64, f64)>, paint: Paint },
     /// Words on a baseline.
     Text(Text),
 }
@@ -82,66 +59,33 @@ pub(super) enum Anchor {
 
 impl Scene {
     pub(super) fn new(height: f64) -> Scene {
-        Scene {
-            height,
-            shapes: Vec::new(),
-        }
+        Scene { height, shapes: Vec::new() }
     }
 
-    pub(super) fn rectangle(
-        &mut self,
-        x: f64,
-        y: f64,
-        width: f64,
-        height: f64,
-        paint: impl Into<Paint>,
-    ) {
+    pub(super) fn rectangle(&mut self, x: f64, y: f64, width: f64, height: f64, paint: impl Into<Paint>) {
         let paint = paint.into();
-        self.shapes.push(Shape::Rectangle {
-            x,
-            y,
-            width,
-            height,
-            paint,
-        });
+        self.shapes.push(Shape::Rectangle { x, y, width, height, paint });
     }
 
     pub(super) fn line(&mut self, points: Vec<(f64, f64)>, width: f64, paint: impl Into<Paint>) {
         let paint = paint.into();
-        self.shapes.push(Shape::Line {
-            points,
-            width,
-            paint,
-        });
+        self.shapes.push(Shape::Line { points, width, paint });
     }
 
     pub(super) fn disc(&mut self, x: f64, y: f64, radius: f64, paint: impl Into<Paint>) {
         let paint = paint.into();
-        self.shapes.push(Shape::Disc {
-            x,
-            y,
-            radius,
-            paint,
-        });
+        self.shapes.push(Shape::Disc { x, y, radius, paint });
     }
 
     pub(super) fn ring(&mut self, x: f64, y: f64, radius: f64, paint: impl Into<Paint>) {
         let paint = paint.into();
-        self.shapes.push(Shape::Ring {
-            x,
-            y,
-            radius,
-            paint,
-        });
+        self.shapes.push(Shape::Ring { x, y, radius, paint });
     }
 
     pub(super) fn cross(&mut self, x: f64, y: f64, radius: f64, paint: impl Into<Paint>) {
         let paint = paint.into();
         for slope in [-1.0, 1.0] {
-            let (from, until) = (
-                (x - radius, y - slope * radius),
-                (x + radius, y + slope * radius),
-            );
+            let (from, until) = ((x - radius, y - slope * radius), (x + radius, y + slope * radius));
             self.line(vec![from, until], 1.0, paint);
         }
     }

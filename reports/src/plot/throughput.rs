@@ -38,14 +38,10 @@ pub(super) fn scene(windows: &[Window], bands: &Bands) -> Scene {
         let mut below = 0;
         for (_, color, count) in LAYERS {
             let above = below + count(window);
-            let (bottom, top) = (
-                frame.value.place(window.per_second(below)),
-                frame.value.place(window.per_second(above)),
-            );
+            let (bottom, top) =
+                (frame.value.place(window.per_second(below)), frame.value.place(window.per_second(above)));
             if above > below && until_x > x {
-                frame
-                    .scene
-                    .rectangle(x, top, until_x - x, bottom - top, color.faint(0.75));
+                frame.scene.rectangle(x, top, until_x - x, bottom - top, color.faint(0.75));
             }
             below = above;
         }

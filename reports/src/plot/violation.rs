@@ -40,12 +40,7 @@ pub(super) fn scene(failure: &Failure, bands: &Bands) -> Scene {
     frame::paint_title(&mut scene, &heading(failure));
     bands.paint_shade(&mut scene, &time, (top, bottom));
     bands.paint_lanes(&mut scene, &time, lanes_top);
-    frame::paint_time_axis(
-        &mut scene,
-        &time,
-        (from_ns as f64 / 1e9, until_ns as f64 / 1e9),
-        bottom,
-    );
+    frame::paint_time_axis(&mut scene, &time, (from_ns as f64 / 1e9, until_ns as f64 / 1e9), bottom);
     frame::paint_bands_legend(&mut scene, bands, bottom + 39.0);
     bands.paint_leaders(&mut scene, &time, (top, bottom));
     paint_processes(&mut scene, &rows, top);
@@ -56,32 +51,19 @@ pub(super) fn scene(failure: &Failure, bands: &Bands) -> Scene {
 }
 
 fn heading(failure: &Failure) -> Heading<'static> {
-    let open = failure
-        .operations
-        .iter()
-        .any(|operation| operation.completed_ns.is_none());
+    let open = failure.operations.iter().any(|operation| operation.completed_ns.is_none());
     let mut legend = vec![("no order explains this".to_owned(), Mark::Square, ALARM)];
     if open {
-        legend.push((
-            "open: outcome unknown".to_owned(),
-            Mark::Square,
-            open_color(),
-        ));
+        legend.push(("open: outcome unknown".to_owned(), Mark::Square, open_color()));
     }
-    Heading {
-        title: "Around the violation",
-        unit: "",
-        legend,
-    }
+    Heading { title: "Around the violation", unit: "", legend }
 }
 
 /// The time that the operations cover, with some air, so that an open end can be seen as one.
 fn extent(failure: &Failure, end_ns: u64) -> (u64, u64) {
     let operations = &failure.operations;
     let invoked_ns = || operations.iter().map(|operation| operation.invoked_ns);
-    let completed_ns = operations
-        .iter()
-        .filter_map(|operation| operation.completed_ns);
+    let completed_ns = operations.iter().filter_map(|operation| operation.completed_ns);
     let from_ns = invoked_ns().min().unwrap_or(0);
     let until_ns = invoked_ns().chain(completed_ns).max().unwrap_or(end_ns);
     let air_ns = (until_ns.saturating_sub(from_ns) / 12).max(1_000);
@@ -92,10 +74,7 @@ fn extent(failure: &Failure, end_ns: u64) -> (u64, u64) {
 fn place<'a>(failure: &'a Failure, time: &Scale) -> (Vec<Placed<'a>>, Vec<Process>) {
     let mut by_process = BTreeMap::<Process, Vec<&FailureOperation>>::new();
     for operation in &failure.operations {
-        by_process
-            .entry(operation.process)
-            .or_default()
-            .push(operation);
+        by_process.entry(operation.process).or_default().push(operation);
     }
     let (mut placed, mut rows) = (Vec::new(), Vec::new());
     for (process, operations) in by_process {
@@ -103,9 +82,7 @@ fn place<'a>(failure: &'a Failure, time: &Scale) -> (Vec<Placed<'a>>, Vec<Proces
         let mut free_from = Vec::<f64>::new();
         for operation in operations {
             let from = time.place(operation.invoked_ns as f64);
-            let until = operation
-                .completed_ns
-                .map_or(WIDTH, |completed_ns| time.place(completed_ns as f64));
+            let until = operation.completed_ns.map_or(WIDTH, |completed_ns| time.place(completed_ns as f64));
             let free = free_from.iter().position(|&free| free <= from);
             let row = free.unwrap_or(free_from.len());
             if row == free_from.len() {
@@ -114,12 +91,7 @@ fn place<'a>(failure: &'a Failure, time: &Scale) -> (Vec<Placed<'a>>, Vec<Proces
             }
             let (_, label_end) = label_extent(operation, (from, until));
             free_from[row] = until.max(label_end) + 4.0;
-            placed.push(Placed {
-                operation,
-                from,
-                until,
-                row: first_row + row,
-            });
+            placed.push(Placed { operation, from, until, row: first_row + row });
         }
     }
     (placed, rows)
@@ -139,11 +111,7 @@ fn label_extent(operation: &FailureOperation, (from, until): (f64, f64)) -> (f64
 }
 
 fn label(operation: &FailureOperation) -> String {
-    let unknown = if operation.completed_ns.is_none() {
-        " ?"
-    } else {
-        ""
-    };
+    let unknown = if operation.completed_ns.is_none() { " ?" } else { "" };
     format!("{}{unknown}", operation.label)
 }
 

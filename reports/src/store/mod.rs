@@ -39,9 +39,7 @@ pub enum StoreError {
         source: io::Error,
     },
     /// A name that would not be one folder, or that hides the links.
-    #[error(
-        "`{name}` cannot name a run (hint: use letters, digits, `-`, `_` and `.`, and not `latest`)"
-    )]
+    #[error("`{name}` cannot name a run (hint: use letters, digits, `-`, `_` and `.`, and not `latest`)")]
     BadName {
         /// What was asked for.
         name: String,
@@ -95,10 +93,7 @@ impl Store {
         let path = path.as_ref().to_path_buf();
         std::fs::create_dir_all(&path)
             .and_then(|()| tempfile::tempfile_in(&path))
-            .map_err(|source| StoreError::NotWritable {
-                path: path.clone(),
-                source,
-            })?;
+            .map_err(|source| StoreError::NotWritable { path: path.clone(), source })?;
         Ok(Store { path })
     }
 
@@ -110,21 +105,12 @@ impl Store {
     /// Makes the folder of a new run and points both `latest` links at it.
     ///
     /// Two runs with one name, second and seed get folders of their own: the later one ends in `-2`, `-3`, …
-    pub fn create_run(
-        &self,
-        name: &str,
-        seed: u64,
-        started: SystemTime,
-    ) -> Result<RunFolder, StoreError> {
+    pub fn create_run(&self, name: &str, seed: u64, started: SystemTime) -> Result<RunFolder, StoreError> {
         check_name(name)?;
         let parent = self.path.join(name);
         let stamp = UtcTime::from(started).compact();
-        let folder = create_unique(&parent, &format!("{stamp}-{seed}")).map_err(|source| {
-            StoreError::NotWritable {
-                path: parent.clone(),
-                source,
-            }
-        })?;
+        let folder = create_unique(&parent, &format!("{stamp}-{seed}"))
+            .map_err(|source| StoreError::NotWritable { path: parent.clone(), source })?;
         point(&parent.join("latest"), Path::new(&folder))?;
         point(&self.path.join("latest"), &Path::new(name).join(&folder))?;
         Ok(RunFolder::at(parent.join(folder)))
@@ -133,12 +119,9 @@ impl Store {
 
 fn check_name(name: &str) -> Result<(), StoreError> {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let bad =
-        name.is_empty() || name.starts_with('.') || name == "latest" || !name.chars().all(plain);
+    let bad = name.is_empty() || name.starts_with('.') || name == "latest" || !name.chars().all(plain);
     if bad {
-        return Err(StoreError::BadName {
-            name: name.to_owned(),
-        });
+        return Err(StoreError::BadName { name: name.to_owned() });
     }
     Ok(())
 }
@@ -165,10 +148,7 @@ fn point(link: &Path, target: &Path) -> Result<(), StoreError> {
         .prefix(".latest-")
         .make_in(parent, |path| std::os::unix::fs::symlink(target, path))
         .and_then(|new| new.into_temp_path().persist(link).map_err(io::Error::from))
-        .map_err(|source| StoreError::Write {
-            path: link.to_path_buf(),
-            source,
-        })
+        .map_err(|source| StoreError::Write { path: link.to_path_buf(), source })
 }
 
 #[cfg(test)]
@@ -212,9 +192,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temp folder");
         let file = folder.path().join("file");
         std::fs::write(&file, "").expect("a file");
-        let error = Store::open(file.join("runs"))
-            .expect_err("a file is no folder")
-            .to_string();
+        let error = Store::open(file.join("runs")).expect_err("a file is no folder").to_string();
         assert!(error.starts_with("cannot write the store `"), "{error}");
         assert!(!error.contains('\n'), "{error}");
     }
@@ -225,10 +203,7 @@ mod tests {
         let store = Store::open(folder.path()).expect("a store");
         for name in ["", "..", "a/b", "latest", ".hidden", "two words"] {
             let error = store.create_run(name, 1, noon()).expect_err(name);
-            assert!(
-                matches!(error, StoreError::BadName { .. }),
-                "{name}: {error}"
-            );
+            assert!(matches!(error, StoreError::BadName { .. }), "{name}: {error}");
         }
     }
 }

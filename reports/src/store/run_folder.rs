@@ -22,21 +22,13 @@ impl RunFolder {
     /// Opens a stored run, by its folder or by a link such as `runs/latest`.
     pub fn open(path: impl AsRef<Path>) -> Result<RunFolder, StoreError> {
         let asked = path.as_ref();
-        let not_a_run = |why: String| StoreError::NotARun {
-            path: asked.to_path_buf(),
-            why,
-        };
-        let path = asked
-            .canonicalize()
-            .map_err(|error| not_a_run(error.to_string()))?;
+        let not_a_run = |why: String| StoreError::NotARun { path: asked.to_path_buf(), why };
+        let path = asked.canonicalize().map_err(|error| not_a_run(error.to_string()))?;
         if !path.is_dir() {
             return Err(not_a_run("it is not a folder".to_owned()));
         }
         if !MARKS.iter().any(|mark| path.join(mark).exists()) {
-            return Err(not_a_run(format!(
-                "it has none of `{}`",
-                MARKS.join("`, `")
-            )));
+            return Err(not_a_run(format!("it has none of `{}`", MARKS.join("`, `"))));
         }
         Ok(RunFolder { path })
     }
@@ -53,10 +45,7 @@ impl RunFolder {
 
     /// Its last component: `20260724T091502-7`.
     pub fn name(&self) -> String {
-        self.path
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default()
+        self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
     }
 
     /// Writes `file` (a path inside the run) so that a reader sees the old bytes or the new, never a part.
@@ -85,19 +74,15 @@ impl RunFolder {
     /// `results.json`.
     pub fn results(&self) -> Result<Results, StoreError> {
         let text = self.read("results.json")?;
-        serde_json::from_str(&text).map_err(|source| StoreError::Results {
-            path: self.path.join("results.json"),
-            source,
-        })
+        serde_json::from_str(&text)
+            .map_err(|source| StoreError::Results { path: self.path.join("results.json"), source })
     }
 
     /// The spans of `faults.jsonl`.
     pub fn faults(&self) -> Result<Vec<FaultSpan>, StoreError> {
         let text = self.read("faults.jsonl")?;
-        fault::parse_ledger(&text).map_err(|source| StoreError::Ledger {
-            path: self.path.join("faults.jsonl"),
-            source,
-        })
+        fault::parse_ledger(&text)
+            .map_err(|source| StoreError::Ledger { path: self.path.join("faults.jsonl"), source })
     }
 }
 
@@ -123,22 +108,17 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temp folder");
         let run = RunFolder::at(folder.path().to_path_buf());
         for text in ["first", "second"] {
-            run.write_atomic("plots/latency.svg", text.as_bytes())
-                .expect("a write");
+            run.write_atomic("plots/latency.svg", text.as_bytes()).expect("a write");
         }
         assert_eq!(run.read("plots/latency.svg").expect("a read"), "second");
-        let files = std::fs::read_dir(folder.path().join("plots"))
-            .expect("a folder")
-            .count();
+        let files = std::fs::read_dir(folder.path().join("plots")).expect("a folder").count();
         assert_eq!(files, 1);
     }
 
     #[test]
     fn a_folder_that_is_no_run_is_refused_with_a_reason() {
         let folder = tempfile::tempdir().expect("a temp folder");
-        let error = RunFolder::open(folder.path())
-            .expect_err("an empty folder")
-            .to_string();
+        let error = RunFolder::open(folder.path()).expect_err("an empty folder").to_string();
         assert!(error.contains("it has none of `plan.json`"), "{error}");
         let missing = RunFolder::open(folder.path().join("gone")).expect_err("nothing there");
         assert!(matches!(missing, StoreError::NotARun { .. }), "{missing}");

@@ -16,10 +16,7 @@ impl UtcTime {
     /// `20260724T091502`, sorts like the time itself.
     pub fn compact(self) -> String {
         let (hour, minute, second) = self.clock();
-        format!(
-            "{:04}{:02}{:02}T{hour:02}{minute:02}{second:02}",
-            self.year, self.month, self.day
-        )
+        format!("{:04}{:02}{:02}T{hour:02}{minute:02}{second:02}", self.year, self.month, self.day)
     }
 
     fn clock(self) -> (u64, u64, u64) {
@@ -33,26 +30,16 @@ impl fmt::Display for UtcTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (hour, minute, second) = self.clock();
         let (year, month, day) = (self.year, self.month, self.day);
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"
-        )
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
     }
 }
 
 /// A clock set before 1970 counts as 1970.
 impl From<SystemTime> for UtcTime {
     fn from(time: SystemTime) -> UtcTime {
-        let seconds = time
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs());
+        let seconds = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let (year, month, day) = civil_from_days(seconds / 86_400);
-        UtcTime {
-            year,
-            month,
-            day,
-            second_of_day: seconds % 86_400,
-        }
+        UtcTime { year, month, day, second_of_day: seconds % 86_400 }
     }
 }
 
@@ -61,16 +48,11 @@ fn civil_from_days(days: u64) -> (u64, u64, u64) {
     let since_march_of_year_0 = days + 719_468;
     let era = since_march_of_year_0 / 146_097;
     let day_of_era = since_march_of_year_0 % 146_097;
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
     (year, month, day)
 }

@@ -117,53 +117,31 @@ pub fn all() -> Vec<Box<dyn System>> {
 /// # Errors
 /// A line that names all there are.
 pub fn find(name: &str) -> Result<Box<dyn System>, String> {
-    all()
-        .into_iter()
-        .find(|system| system.name() == name)
-        .ok_or_else(|| {
-            let names: Vec<&str> = all().iter().map(|system| system.name()).collect();
-            format!(
-                "unknown system `{name}` (hint: one of {})",
-                names.join(", ")
-            )
-        })
+    all().into_iter().find(|system| system.name() == name).ok_or_else(|| {
+        let names: Vec<&str> = all().iter().map(|system| system.name()).collect();
+        format!("unknown system `{name}` (hint: one of {})", names.join(", "))
+    })
 }
 
 /// The node that leads, by its own word: of several that say so, the one with the latest term.
-pub async fn leader(
-    system: &dyn System,
-    layout: &Layout,
-    patience: Duration,
-) -> Option<(usize, Status)> {
-    let asked = layout
-        .nodes
-        .iter()
-        .map(|place| system.status(place, patience));
+pub async fn leader(system: &dyn System, layout: &Layout, patience: Duration) -> Option<(usize, Status)> {
+    let asked = layout.nodes.iter().map(|place| system.status(place, patience));
     let mut answers = Vec::with_capacity(layout.nodes.len());
     let mut waiting: Vec<_> = asked.collect();
     // All are asked at once, so that nodes which do not answer cost one patience together.
     std::future::poll_fn(|context| {
         answers.resize(waiting.len(), None);
         let mut pending = false;
-        for (answer, future) in answers
-            .iter_mut()
-            .zip(&mut waiting)
-            .filter(|(answer, _)| answer.is_none())
-        {
+        for (answer, future) in answers.iter_mut().zip(&mut waiting).filter(|(answer, _)| answer.is_none()) {
             match future.as_mut().poll(context) {
                 std::task::Poll::Ready(status) => *answer = Some(status),
                 std::task::Poll::Pending => pending = true,
             }
         }
-        if pending {
-            std::task::Poll::Pending
-        } else {
-            std::task::Poll::Ready(())
-        }
+        if pending { std::task::Poll::Pending } else { std::task::Poll::Ready(()) }
     })
     .await;
     let leaders = answers.into_iter().map(Option::flatten).enumerate();
-    let leaders =
-        leaders.filter_map(|(node, status)| Some((node, status.filter(|status| status.leads)?)));
+    let leaders = leaders.filter_map(|(node, status)| Some((node, status.filter(|status| status.leads)?)));
     leaders.max_by_key(|(_, status)| status.term)
 }

@@ -32,9 +32,8 @@ impl System for Rafture {
         let place = &layout.nodes[node];
         let path = |name: &str| place.folder.join(name).display().to_string();
         let members = layout.nodes.iter().zip(&place.peers);
-        let members: Vec<String> = members
-            .map(|(other, peer)| format!("{}={peer}/{}", other.name, other.client))
-            .collect();
+        let members: Vec<String> =
+            members.map(|(other, peer)| format!("{}={peer}/{}", other.name, other.client)).collect();
         let (low, high) = settings.election_timeout;
         let mut arguments: Vec<String> = [
             ("--id", place.name.clone()),
@@ -43,14 +42,8 @@ impl System for Rafture {
             ("--members", members.join(",")),
             ("--data", path("data")),
             ("--trace", path("trace.jsonl")),
-            (
-                "--election-timeout",
-                format!("{}us..{}us", low.as_micros(), high.as_micros()),
-            ),
-            (
-                "--heartbeat",
-                format!("{}us", settings.heartbeat.as_micros()),
-            ),
+            ("--election-timeout", format!("{}us..{}us", low.as_micros(), high.as_micros())),
+            ("--heartbeat", format!("{}us", settings.heartbeat.as_micros())),
             ("--cluster", settings.seed.to_string()),
             ("--seed", settings.seed.to_string()),
         ]
@@ -61,11 +54,9 @@ impl System for Rafture {
         if let Some(defect) = &settings.defect {
             arguments.extend(["--defect".into(), defect.clone()]);
         }
-        Launch {
-            program: settings.rafture.clone(),
-            arguments,
-            environment: BTreeMap::new(),
-        }
+        // If it panics, the last words are what it says, not where.
+        let environment = BTreeMap::from([("RUST_BACKTRACE".to_owned(), "0".to_owned())]);
+        Launch { program: settings.rafture.clone(), arguments, environment }
     }
 
     fn status<'a>(&'a self, place: &'a Place, patience: Duration) -> Boxed<'a, Option<Status>> {
@@ -73,31 +64,17 @@ impl System for Rafture {
         Box::pin(async move {
             let ask = async {
                 let mut connection = connect(place.client).await.ok()?;
-                redis::cmd("RAFT.INFO")
-                    .query_async::<String>(&mut connection)
-                    .await
-                    .ok()
+                redis::cmd("RAFT.INFO").query_async::<String>(&mut connection).await.ok()
             };
             let text = timeout_at(deadline, ask).await.ok()??;
-            let field = |name: &str| {
-                text.lines()
-                    .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
-            };
-            Some(Status {
-                term: field("term")?.parse().ok()?,
-                leads: field("role")? == "Leader",
-            })
+            let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            Some(Status { term: field("term")?.parse().ok()?, leads: field("role")? == "Leader" })
         })
     }
 
     fn client(&self, layout: Arc<Layout>, route: Route) -> Box<dyn Client> {
         let (Route::Leader(node) | Route::Home(node)) = route;
-        Box::new(RespClient {
-            layout,
-            route,
-            node,
-            connections: BTreeMap::new(),
-        })
+        Box::new(RespClient { layout, route, node, connections: BTreeMap::new() })
     }
 }
 
@@ -168,15 +145,13 @@ impl RespClient {
     async fn attempt(&mut self, command: &Cmd, deadline: Instant) -> Attempt {
         let mut connection = match self.connections.remove(&self.node) {
             Some(connection) => connection,
-            None => {
-                match timeout_at(deadline, connect(self.layout.nodes[self.node].client)).await {
-                    Ok(Ok(connection)) => connection,
-                    Ok(Err(error)) => {
-                        return Attempt::Refused(format!("no connection: {error}").into(), None);
-                    }
-                    Err(_) => return Attempt::Refused("no connection in time".into(), None),
+            None => match timeout_at(deadline, connect(self.layout.nodes[self.node].client)).await {
+                Ok(Ok(connection)) => connection,
+                Ok(Err(error)) => {
+                    return Attempt::Refused(format!("no connection: {error}").into(), None);
                 }
-            }
+                Err(_) => return Attempt::Refused("no connection in time".into(), None),
+            },
         };
         // A connection over which an answer may still come is never used again: it is put back only when the
         // answer is in.
@@ -195,10 +170,7 @@ impl RespClient {
     /// An error that the node itself has said.
     fn refusal(&self, error: &redis::RedisError) -> Attempt {
         let leader = error.redirect_node().and_then(|(address, _)| {
-            self.layout
-                .nodes
-                .iter()
-                .position(|place| place.client.to_string() == address)
+            self.layout.nodes.iter().position(|place| place.client.to_string() == address)
         });
         match error.code() {
             Some("UNKNOWN") => Attempt::Lost("leadership was lost".into()),
@@ -212,12 +184,8 @@ impl RespClient {
 async fn connect(address: SocketAddr) -> redis::RedisResult<MultiplexedConnection> {
     let client = redis::Client::open(format!("redis://{address}/"))?;
     // Time is kept by whoever asks, operation by operation.
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(None)
-        .set_response_timeout(None);
-    client
-        .get_multiplexed_async_connection_with_config(&config)
-        .await
+    let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
+    client.get_multiplexed_async_connection_with_config(&config).await
 }
 
 fn command(ask: &Ask) -> Cmd {

@@ -50,13 +50,7 @@ impl Workload for CasRegister {
 
     fn generator(&self, worker: usize, part: Part, random: ChaCha8Rng) -> Box<dyn Generator> {
         let latest = Arc::clone(&self.latest);
-        Box::new(Client {
-            random,
-            part,
-            values: Values::of(worker),
-            key: 0,
-            latest,
-        })
+        Box::new(Client { random, part, values: Values::of(worker), key: 0, latest })
     }
 }
 
@@ -70,21 +64,9 @@ impl Generator for Client {
         };
         let known = self.latest.0[self.key].load(Ordering::Relaxed);
         match kind {
-            0 => Ask {
-                f: "read",
-                key,
-                value: Value::Null,
-            },
-            1 if known != 0 => Ask {
-                f: "cas",
-                key,
-                value: json!([known, self.values.next()]),
-            },
-            _ => Ask {
-                f: "write",
-                key,
-                value: json!(self.values.next()),
-            },
+            0 => Ask { f: "read", key, value: Value::Null },
+            1 if known != 0 => Ask { f: "cas", key, value: json!([known, self.values.next()]) },
+            _ => Ask { f: "write", key, value: json!(self.values.next()) },
         }
     }
 

@@ -47,10 +47,7 @@ pub trait Generator: Send {
 
 /// Every workload there is.
 pub fn all() -> Vec<Box<dyn Workload>> {
-    vec![
-        Box::new(register::Register),
-        Box::new(cas_register::CasRegister::default()),
-    ]
+    vec![Box::new(register::Register), Box::new(cas_register::CasRegister::default())]
 }
 
 /// The workload of that name.
@@ -58,16 +55,10 @@ pub fn all() -> Vec<Box<dyn Workload>> {
 /// # Errors
 /// A line that names all there are.
 pub fn find(name: &str) -> Result<Box<dyn Workload>, String> {
-    all()
-        .into_iter()
-        .find(|workload| workload.name() == name)
-        .ok_or_else(|| {
-            let names: Vec<&str> = all().iter().map(|workload| workload.name()).collect();
-            format!(
-                "unknown workload `{name}` (hint: one of {})",
-                names.join(", ")
-            )
-        })
+    all().into_iter().find(|workload| workload.name() == name).ok_or_else(|| {
+        let names: Vec<&str> = all().iter().map(|workload| workload.name()).collect();
+        format!("unknown workload `{name}` (hint: one of {})", names.join(", "))
+    })
 }
 
 fn draw_key(random: &mut ChaCha8Rng) -> usize {
@@ -88,10 +79,7 @@ struct Values {
 
 impl Values {
     fn of(worker: usize) -> Values {
-        assert!(
-            worker < 1000,
-            "client {worker} would share its values with another"
-        );
+        assert!(worker < 1000, "client {worker} would share its values with another");
         Values { worker, count: 0 }
     }
 

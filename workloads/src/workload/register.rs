@@ -37,11 +37,7 @@ impl Workload for Register {
     }
 
     fn generator(&self, worker: usize, part: Part, random: ChaCha8Rng) -> Box<dyn Generator> {
-        Box::new(Client {
-            random,
-            part,
-            values: Values::of(worker),
-        })
+        Box::new(Client { random, part, values: Values::of(worker) })
     }
 }
 
@@ -49,16 +45,8 @@ impl Generator for Client {
     fn next(&mut self) -> Ask {
         let key = key_name(draw_key(&mut self.random));
         match self.part == Part::Observer || self.random.random_bool(0.5) {
-            true => Ask {
-                f: "read",
-                key,
-                value: Value::Null,
-            },
-            false => Ask {
-                f: "write",
-                key,
-                value: json!(self.values.next()),
-            },
+            true => Ask { f: "read", key, value: Value::Null },
+            false => Ask { f: "write", key, value: json!(self.values.next()) },
         }
     }
 
