@@ -147,6 +147,8 @@ fn stop_on_signals() -> Result<watch::Receiver<bool>, Error> {
 }
 
 fn examine(arguments: &StoreArguments) {
+    // As a run would, and like there, what is not allowed shows in what follows.
+    let _ = hosts::seek_privilege(hosts::NetworkChoice::Auto);
     for finding in doctor::examine(&arguments.store) {
         let mark = if finding.works { "yes" } else { "no " };
         println!("{mark} {:<20} {}", finding.name, finding.detail);

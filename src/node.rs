@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 use rafture_node::raft::NodeId;
 use rafture_node::rules::{Defect, Rules};
-use rafture_node::server::{self, Member, Membership, Options};
+use rafture_node::server::{self, Member, Membership, NodeError, Options};
 
 use crate::duration::{Range, Span};
 use crate::error::Error;
@@ -85,5 +85,8 @@ pub fn node(arguments: NodeArguments) -> Result<(), Error> {
         seed,
         rules: arguments.defect.map_or(Rules::ALL, Rules::without),
     };
-    server::run(options).map_err(|error| Error::Harness(format!("{id}: {error}")))
+    server::run(options).map_err(|error| match error {
+        NodeError::Listen { .. } => Error::Input(format!("{id}: {error}")),
+        NodeError::Storage(_) | NodeError::Io { .. } => Error::Harness(format!("{id}: {error}")),
+    })
 }

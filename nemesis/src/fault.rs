@@ -159,7 +159,7 @@ impl FaultSpec {
                 (Some(Shape::Halves), Leader),
                 (Some(Shape::Halves), Leader),
                 (Some(Shape::Halves), Leader),
-                (Some(Shape::Halves), One),
+                (Some(Shape::Halves), Leader),
                 (Some(Shape::Isolate), Leader),
                 (Some(Shape::Isolate), Leader),
                 (Some(Shape::Isolate), Minority),

@@ -59,8 +59,7 @@ const SHORTEST_MS: u64 = 150;
 const ROOM_MS: u64 = 500;
 
 impl Schedule {
-    /// Draws a schedule. Every one of `specs` comes at least once, in a drawn order; then any of them, `interval` apart on
-    /// average. Faults of different kinds may overlap, those of one kind do not. All are undone before `limit`.
+    /// Draws a schedule: rounds in which every one of `specs` comes once, in a drawn order, `interval` apart on average. Faults of different kinds may overlap, those of one kind do not. All are undone before `limit`.
     ///
     /// # Errors
     /// When a fault is not possible with so few nodes, or all of them not in so short a time.
@@ -94,9 +93,7 @@ impl Schedule {
             if turn.is_empty() {
                 turn = specs.to_vec();
             }
-            let is_first_round = draft.episodes.len() < specs.len();
-            let place = random.random_range(0..turn.len());
-            let spec = if is_first_round { turn.swap_remove(place) } else { turn[place] };
+            let spec = turn.swap_remove(random.random_range(0..turn.len()));
             let deck = decks.entry(spec).or_default();
             if deck.is_empty() {
                 *deck = spec.deck(nodes);

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use rafture_nemesis::fault::{self, FaultSpec};
+use rafture_nemesis::hosts::NODES_MAX;
 use rafture_nemesis::schedule::Schedule;
 use rafture_node::rules::Defect;
 use rafture_workloads::load::CLIENTS_MAX;
@@ -16,9 +17,6 @@ use std::hash::{BuildHasher, RandomState};
 use super::arguments::RunArguments;
 use crate::duration::{Range, Span};
 use crate::error::Error;
-
-/// More nodes than anybody runs on one machine; addresses and ports suffice for so many.
-const NODES_MAX: usize = 50;
 
 /// Everything that is needed to repeat a run.
 #[derive(Debug, Clone, Serialize, Deserialize)]

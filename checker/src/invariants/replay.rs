@@ -133,9 +133,9 @@ impl<'t> Replay<'t, '_> {
         self.last_index = end.saturating_sub(1);
         let source = Source { node: self.node, time };
         for (index, &(term, chain)) in (first..).zip(entries) {
-            self.log.insert(index, (term, chain));
+            let before = self.log.insert(index, (term, chain));
             if index <= self.applied {
-                self.rewrite(source, index, (term, chain), violations);
+                self.rewrite(source, index, before, (term, chain), violations);
             }
             if self.new_leader_of == Some(term) {
                 self.new_leader_of = None;
@@ -144,11 +144,21 @@ impl<'t> Replay<'t, '_> {
         }
     }
 
-    fn rewrite(&self, source: Source<'t>, index: u64, entry: (u64, u32), violations: &mut Violations) {
+    /// An entry may be applied before it is synced, and older writes may then still be on their way to the disk. Only
+    /// when the applied entry itself was on disk, and is not any more, is something wrong.
+    fn rewrite(
+        &self,
+        source: Source<'t>,
+        index: u64,
+        before: Option<(u64, u32)>,
+        entry: (u64, u32),
+        violations: &mut Violations,
+    ) {
         let Some(applied) = self.facts.applied.get(&index) else {
             return;
         };
-        if (applied.term, applied.chain) != entry {
+        let was_on_disk = before == Some((applied.term, applied.chain));
+        if was_on_disk && before != Some(entry) {
             let sentence = format!(
                 "`{}` wrote an entry of term {} over entry {index} of term {}, which it had applied",
                 self.node, entry.0, applied.term

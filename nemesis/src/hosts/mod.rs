@@ -32,6 +32,9 @@ const CLIENT_PORT: u16 = 7000;
 /// Where a node listens for other nodes.
 const PEER_PORT: u16 = 7001;
 
+/// Most nodes of a cluster: what addresses, and one message about all of their links, have room for.
+pub const NODES_MAX: usize = 50;
+
 /// Which kind of hosts is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NetworkChoice {
@@ -106,6 +109,10 @@ impl Hosts {
                 Proxies::open(count).map_err(|source| HostsError { deed: "open proxies", source, hint: "" });
             Ok(Hosts { kind: Kind::Proxies(opened?), reason })
         };
+        if count > NODES_MAX {
+            let source = io::Error::other(format!("{count} are more than {NODES_MAX}"));
+            return Err(HostsError { deed: "make so many hosts", source, hint: "" });
+        }
         if choice == NetworkChoice::Proxy {
             return proxies("proxy: asked for".into());
         }

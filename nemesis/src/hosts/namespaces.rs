@@ -44,18 +44,19 @@ struct Fresh {
 }
 
 impl Namespaces {
-    /// Moves this thread into a new namespace, the switch, and builds the network around it. Threads that are started
-    /// from here on live there too.
+    /// Builds the network, and then moves this thread into its switch. Threads that are started from here on live there too.
     pub(super) fn open(count: usize) -> io::Result<Namespaces> {
-        let home = File::open("/proc/thread-self/ns/net")?;
-        unshare(CloneFlags::CLONE_NEWNET)?;
-        // Half a network is worse than none: whoever does without must be where it was.
-        Namespaces::build(count).or_else(|error| {
-            setns(home, CloneFlags::CLONE_NEWNET)?;
-            Err(error)
-        })
+        // On a thread of its own: if any step fails, the caller has not moved, and can still do without.
+        let built = thread::spawn(move || -> io::Result<(Namespaces, File)> {
+            unshare(CloneFlags::CLONE_NEWNET)?;
+            Ok((Namespaces::build(count)?, File::open("/proc/thread-self/ns/net")?))
+        });
+        let (namespaces, switch) = built.join().expect("building a network does not panic")?;
+        setns(switch, CloneFlags::CLONE_NEWNET)?;
+        Ok(namespaces)
     }
 
+    /// Builds the network around the namespace of this thread.
     fn build(count: usize) -> io::Result<Namespaces> {
         prefer_cubic();
         let mut switch = Socket::open(SockProtocol::NetlinkRoute)?;

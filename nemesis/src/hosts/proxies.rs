@@ -16,12 +16,14 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{oneshot, watch};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::{Addresses, Link};
 
 /// Bytes that are passed on at a time, and so the most that may pass after a cut.
 const BUFFER_BYTES: usize = 64 << 10;
+/// Pause after a connection could not be taken.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 /// How long a probe may take on a loaded machine.
 const PATIENCE: Duration = Duration::from_millis(100);
 
@@ -118,8 +120,13 @@ impl Proxy {
     async fn serve(self) -> io::Result<()> {
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
         loop {
-            let (near, _) = listener.accept().await?;
-            tokio::spawn(carry(near, self.target, self.there.clone(), self.back.clone()));
+            match listener.accept().await {
+                Ok((near, _)) => {
+                    tokio::spawn(carry(near, self.target, self.there.clone(), self.back.clone()));
+                }
+                // Out of descriptors, say: the link must not be lost for that.
+                Err(_) => sleep(ACCEPT_PAUSE).await,
+            }
         }
     }
 }
@@ -132,10 +139,8 @@ async fn carry(near: TcpStream, target: SocketAddr, mut there: Gate, mut back: G
     near.set_nodelay(true)?;
     far.set_nodelay(true)?;
     let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
-    tokio::select! {
-        result = pump(near_in, far_out, there) => result,
-        result = pump(far_in, near_out, back) => result,
-    }
+    // An end of one direction is passed on, and leaves the other as it is; an error ends both.
+    tokio::try_join!(pump(near_in, far_out, there), pump(far_in, near_out, back)).map(drop)
 }
 
 /// Passes bytes on while the gate is open, and holds them while it is closed.
