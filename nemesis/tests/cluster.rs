@@ -175,7 +175,7 @@ fn only_what_a_dead_controller_left_is_cleaned() {
 
     let cleaned = clean(store.path()).expect("a cleaning");
     assert!(cleaned.processes.contains(&format!("sleep ({})", orphan.id())), "{cleaned:?}");
-    assert_eq!(cleaned.ledgers, [run.clone()]);
+    assert_eq!(cleaned.ledgers, std::slice::from_ref(&run));
     assert!(orphan.wait().is_ok_and(|status| !status.success()));
     assert!(child.try_wait().is_ok_and(|status| status.is_none()), "the child of a living controller lives");
     let ledger = fs::read_to_string(run.join("faults.jsonl")).expect("a ledger");

@@ -1,0 +1,88 @@
+//! Whatever is wrong with what was typed or given: one line that says what, where and what to try, and exit code 254.
+
+mod command;
+
+use std::fs;
+use std::net::TcpListener;
+
+use command::{end, rafture};
+
+/// Expects exit code 254 and one line with these words in it.
+fn refused(words: &str, expected: &[&str]) {
+    let ended = end(&mut rafture(words));
+    assert_eq!(ended.code, 254, "{words}: {}{}", ended.out, ended.err);
+    assert_eq!(ended.err.trim_end().lines().count(), 1, "{words}: {}", ended.err);
+    for word in expected {
+        assert!(ended.err.contains(word), "{words}: `{word}` is not in: {}", ended.err);
+    }
+    assert_eq!(ended.out, "", "{words}: errors are no results");
+}
+
+#[test]
+fn runs_that_cannot_be() {
+    refused("run --system mongo", &["unknown system `mongo`", "hint: one of rafture"]);
+    refused("run --workload bank", &["unknown workload `bank`", "register, cas-register"]);
+    refused("run --faults meteor", &["unknown fault `meteor`", "kill, pause, partition"]);
+    refused("run --faults partition:star", &["unknown shape `star`", "isolate"]);
+    refused("run --faults kill@n9 --nodes 5", &["`kill@n9` is not possible with 5 nodes"]);
+    refused("run --network carrier-pigeon", &["unknown network", "auto, netns, proxy"]);
+    refused("run --defect typo", &["unknown defect `typo`", "read-local"]);
+    refused("run --time-limit 1s", &["do not fit into 1s", "hint: at least 1.5s"]);
+    refused("run --store /proc/nowhere", &["cannot write the store `/proc/nowhere`"]);
+    refused("run --name ../up", &["../up"]);
+}
+
+#[test]
+fn a_port_in_use() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address");
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().display();
+    let words = format!(
+        "node --id n1 --client {address} --peer 127.0.0.1:0 --data {data} --members n1=127.0.0.1:1/{address}"
+    );
+    refused(&words, &["cannot listen on", "hint: is the port in use?"]);
+}
+
+#[test]
+fn histories_that_cannot_be() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("history.jsonl");
+    let file = path.display().to_string();
+    let line = |index: u64, kind: &str| {
+        format!(r#"{{"index":{index},"time":{index},"process":3,"type":"{kind}","f":"read","value":null}}"#)
+    };
+    let check = |text: String, expected: &str| {
+        fs::write(&path, text).expect("a file");
+        refused(&format!("check {file}"), &[&format!("{file}:{expected}")]);
+    };
+    check(line(0, "ok") + "\n", "1:1: process 3 completes an operation that it never invoked");
+    check(
+        [line(0, "invoke"), line(1, "ok"), line(2, "ok")].join("\n"),
+        "3:1: process 3 completes its operation twice",
+    );
+    check(format!("{}\n{{\"index\" 1}}\n", line(0, "invoke")), "2:10: expected `:`");
+    check("PK\u{3}\u{4}".into(), "1:1: ");
+    refused("check /nowhere/history.jsonl", &["cannot read `/nowhere/history.jsonl`"]);
+    refused("report /nowhere", &["/nowhere"]);
+    refused(&format!("check --model list {file}"), &["unknown model `list`", "register, cas-register"]);
+}
+
+#[test]
+fn a_cut_last_line_is_left_out_with_a_notice() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("history.jsonl");
+    let line = r#"{"index":0,"time":0,"process":3,"type":"invoke","f":"read","value":null}"#;
+    fs::write(&path, format!("{line}\n{}", &line[..30])).expect("a file");
+    let ended = end(rafture("check").arg(&path));
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    assert!(ended.err.contains("line 2 is cut off and was left out"), "{}", ended.err);
+}
+
+#[test]
+fn help_names_the_exit_codes_and_wrong_flags_are_254() {
+    let help = end(&mut rafture("--help"));
+    assert!(help.code == 0 && help.out.contains("vacuous"), "{}", help.out);
+    assert_eq!(end(&mut rafture("run --no-such-flag")).code, 254);
+    assert_eq!(end(&mut rafture("")).code, 254);
+}

@@ -1,0 +1,76 @@
+//! A controller that is killed at any moment leaves nothing: not a process, not a device, not a mount; and the history so
+//! far can be checked.
+
+mod command;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use command::{end, rafture};
+
+/// How often a controller is killed.
+const KILLS: u64 = 20;
+
+/// Processes that carry this controller in their environment.
+fn children_of(controller: u32) -> Vec<String> {
+    let marker = format!("RAFTURE_CONTROLLER={controller}:");
+    let processes = fs::read_dir("/proc").expect("a proc").flatten();
+    let is_child = |path: &Path| {
+        let environment = fs::read(path.join("environ")).unwrap_or_default();
+        environment.split(|&byte| byte == 0).any(|variable| variable.starts_with(marker.as_bytes()))
+    };
+    processes
+        .map(|entry| entry.path())
+        .filter(|path| is_child(path))
+        .map(|path| path.display().to_string())
+        .collect()
+}
+
+/// What the machine itself has: devices and mounts.
+fn machine() -> (BTreeSet<String>, String) {
+    let devices = fs::read_dir("/sys/class/net").expect("devices").flatten();
+    let devices = devices.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    (devices, fs::read_to_string("/proc/self/mounts").expect("mounts"))
+}
+
+fn kill_at(store: &Path, moment: Duration, network: &str) {
+    let words = "run --nodes 3 --time-limit 60s --interval 500ms --seed 9 --store";
+    let mut command = rafture(words);
+    command.arg(store).args(["--network", network]).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("a run");
+    let controller = child.id();
+    // The moment is what is tested, whatever the run has come to by then.
+    std::thread::sleep(moment);
+    child.kill().and_then(|()| child.wait()).expect("it dies");
+
+    let cleaned = end(rafture("clean --store").arg(store));
+    assert_eq!(cleaned.code, 0, "killed at {moment:?}: {}", cleaned.err);
+    let deadline = Instant::now() + Duration::from_secs(2);
+    while !children_of(controller).is_empty() {
+        assert!(Instant::now() < deadline, "killed at {moment:?}: {:?} live on", children_of(controller));
+    }
+    let history = store.join("latest/history.jsonl");
+    if history.exists() {
+        let checked = end(rafture("check").arg(&history));
+        assert_eq!(checked.code, 0, "killed at {moment:?}: {}{}", checked.out, checked.err);
+    }
+    assert!(!store.join("latest/results.json").exists(), "an unfinished run passes for a whole one");
+}
+
+#[test]
+fn a_killed_controller_leaves_nothing() {
+    let seed = 20_261_123_u64;
+    println!("seed {seed}");
+    let store = tempfile::tempdir().expect("a folder");
+    let before = machine();
+    for kill in 0..KILLS {
+        // Spread over start, elections and faults; the golden ratio leaves no gap.
+        let share = (seed as f64 * 0.1 + kill as f64 * 0.618_034).fract();
+        let network = if kill % 4 == 3 { "proxy" } else { "auto" };
+        kill_at(store.path(), Duration::from_millis((share * 4000.0) as u64), network);
+    }
+    assert_eq!(machine(), before);
+}

@@ -1,0 +1,168 @@
+//! Whole runs, as a user makes them: real node processes, real faults, real reports.
+
+mod command;
+
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use command::{end, rafture, run};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, Uid};
+use serde_json::Value;
+
+/// Everything that a finished run must have left.
+fn check_whole(run: &Path) {
+    for file in ["plan.json", "history.jsonl", "faults.jsonl", "results.json", "report.html", "summary.md"] {
+        assert!(run.join(file).metadata().is_ok_and(|file| file.len() > 0), "{file}");
+    }
+    for plot in ["latency", "quantiles", "throughput", "recovery"] {
+        for kind in ["svg", "png"] {
+            assert!(run.join(format!("plots/{plot}.{kind}")).exists(), "{plot}.{kind}");
+        }
+    }
+    assert!(run.join("nodes/n1/trace.jsonl").exists());
+}
+
+fn count(results: &Value, kind: &str, what: &str) -> u64 {
+    results["faults"][kind][what].as_u64().unwrap_or(0)
+}
+
+#[test]
+fn a_run_with_all_faults_is_valid_and_its_history_can_be_checked_again() {
+    let store = tempfile::tempdir().expect("a folder");
+    let (code, results) = run(store.path(), "--nodes 5 --time-limit 6s --interval 1s --quiet 1s --seed 11");
+    assert_eq!((code, &results["verdict"]), (0, &"valid".into()), "{results:#}");
+    for kind in ["kill", "pause", "partition"] {
+        assert!(count(&results, kind, "proven") >= 1, "{kind}: {:#}", results["faults"]);
+    }
+    let latest = store.path().join("latest");
+    check_whole(&latest);
+    assert!(results["command"].as_str().is_some_and(|command| command.contains("--seed 11")));
+    assert!(
+        results["raft-invariants"].is_null() && results["checkers"]["raft-invariants"]["verdict"] == "valid"
+    );
+
+    let again = end(rafture("check --json").arg(latest.join("history.jsonl")));
+    let line: Value = serde_json::from_str(&again.out).expect("one line");
+    assert_eq!((again.code, &line["verdict"]), (0, &"valid".into()), "{}{}", again.out, again.err);
+
+    fs::remove_file(latest.join("report.html")).expect("a report");
+    let rebuilt = end(rafture("report").arg(&latest));
+    assert_eq!(rebuilt.code, 0, "{}", rebuilt.err);
+    assert!(
+        rebuilt.out.trim_end().ends_with(results["command"].as_str().expect("a command")),
+        "{}",
+        rebuilt.out
+    );
+    check_whole(&latest);
+}
+
+#[test]
+fn proxies_do_without_privilege() {
+    let store = tempfile::tempdir().expect("a folder");
+    let words = "--network proxy --nodes 3 --time-limit 4s --interval 1s --quiet 1s --workload register --rate 300 --seed 3";
+    let (code, results) = run(store.path(), words);
+    assert_eq!((code, &results["network"]), (0, &"proxy: asked for".into()), "{results:#}");
+    assert!(count(&results, "partition", "proven") >= 1);
+}
+
+/// An ordinary user gets the same network, in a user namespace.
+#[test]
+fn namespaces_do_without_root() {
+    let skip = |why: &str| {
+        assert!(std::env::var_os("RAFTURE_REQUIRE_ALL").is_none(), "{why}");
+        eprintln!("skipped: {why}");
+    };
+    if !Uid::effective().is_root() {
+        return skip("only root can become an ordinary user (hint: run the tests as root)");
+    }
+    // The build folder may be closed to others.
+    let folder = tempfile::tempdir_in("/tmp").expect("a folder");
+    let binary = folder.path().join("rafture");
+    fs::copy(env!("CARGO_BIN_EXE_rafture"), &binary).expect("a copy");
+    for path in [folder.path(), &binary] {
+        std::os::unix::fs::chown(path, Some(65534), Some(65534)).expect("root may give away");
+    }
+    let mut command = std::process::Command::new(&binary);
+    let words = "run --json --network netns --nodes 3 --time-limit 3s --interval 1s --quiet 1s --faults partition --seed 5";
+    let ended = end(command.args(words.split(' ')).current_dir(&folder).uid(65534).gid(65534));
+    let results: Value =
+        serde_json::from_str(&ended.out).unwrap_or_else(|error| panic!("{error}: {}", ended.err));
+    assert_eq!((ended.code, &results["network"]), (0, &"netns: rootless, in a user namespace".into()));
+}
+
+/// The suite can find what it is for.
+#[test]
+fn a_planted_bug_is_found_and_explained() {
+    let store = tempfile::tempdir().expect("a folder");
+    let words = "--defect ack-early --faults partition:isolate@leader --time-limit 5s --interval 1s --quiet 1s --seed 1";
+    let (code, results) = run(store.path(), words);
+    assert_eq!((code, &results["verdict"]), (1, &"invalid".into()), "{results:#}");
+    let failure = &results["checkers"]["linearizability"]["failure"];
+    let operations = failure["operations"].as_array().expect("evidence");
+    assert!((1..=10).contains(&operations.len()), "{failure:#}");
+    let page = fs::read_to_string(store.path().join("latest/report.html")).expect("a page");
+    let sentence = failure["sentence"].as_str().expect("a sentence");
+    assert!(page.contains(sentence.split(',').next().expect("a beginning")), "the page says why: {sentence}");
+    assert!(store.path().join("latest/plots/violation.svg").exists());
+}
+
+/// One node that stands still is an outage whose length the ledger knows.
+#[test]
+fn an_outage_of_known_length_is_measured_to_ten_milliseconds() {
+    let store = tempfile::tempdir().expect("a folder");
+    let words = "--nodes 1 --faults pause@all --time-limit 5s --interval 1s --quiet 1s --seed 2 --concurrency 4 --patience 5s";
+    let (_, results) = run(store.path(), words);
+    let each = results["recovery"]["each"].as_array().expect("faults");
+    assert!(each.len() >= 3, "{each:#?}");
+    // A shared machine may stall anybody for a moment: half of the faults must be measured well, whatever it does.
+    let errors: Vec<f64> = each
+        .iter()
+        .map(|fault| {
+            let number = |name: &str| fault[name].as_f64().expect("a number");
+            let known_ms = (number("undone_ns") - number("applied_ns")) / 1e6;
+            (number("outage_ms") - known_ms).abs()
+        })
+        .collect();
+    let good = errors.iter().filter(|error| **error <= 10.0).count();
+    assert!(good * 2 >= errors.len(), "errors in ms: {errors:?}");
+}
+
+#[test]
+fn ctrl_c_heals_and_still_reports() {
+    let store = tempfile::tempdir().expect("a folder");
+    let mut command = rafture("run --nodes 3 --time-limit 60s --seed 4 --store");
+    let child =
+        command.arg(store.path()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a run");
+    let history = store.path().join("latest/history.jsonl");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while history.metadata().map_or(0, |file| file.len()) < 10_000 {
+        assert!(Instant::now() < deadline, "the run never got going");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let asked = Instant::now();
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).expect("it runs");
+    let ended = child.wait_with_output().expect("it ends");
+    assert!(asked.elapsed() < Duration::from_secs(10), "it took {:?}", asked.elapsed());
+    // Faults that did not come yet prove nothing, but nothing is wrong either.
+    assert!(matches!(ended.status.code(), Some(0 | 3)), "{}", String::from_utf8_lossy(&ended.stdout));
+    check_whole(&store.path().join("latest"));
+}
+
+#[test]
+fn a_node_that_does_not_come_up_is_the_harness_failing() {
+    let store = tempfile::tempdir().expect("a folder");
+    // The first run's port-less network is fine; the store's disk is not: the node cannot make its data folder there.
+    let mut command = rafture(
+        "run --nodes 1 --faults none --time-limit 1s --system rafture --election-timeout 100h..200h --heartbeat 1s --store",
+    );
+    let started = Instant::now();
+    let ended = end(command.arg(store.path()));
+    assert_eq!(ended.code, 4, "{}", ended.err);
+    assert!(ended.err.contains("no node leads after 15s (hint: see `"), "{}", ended.err);
+    assert!(started.elapsed() < Duration::from_secs(25));
+    assert!(!store.path().join("latest/report.html").exists(), "no partial report");
+}
