@@ -6,6 +6,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -146,40 +148,36 @@ pub fn parse(text: &str) -> Result<Vec<FaultSpec>, FaultError> {
 }
 
 impl FaultSpec {
-    /// What may come of it, as a deck of cards: everything that was left open, in the proportions that find bugs. Leaders
-    /// and minorities are struck often, since that is where most bugs are; majorities and everybody less, since a run
-    /// must also get somewhere. A leader cut off with a minority shows most of all.
-    pub fn deck(&self, nodes: usize) -> Vec<Fault> {
+    /// What may come of it, as a deck of cards to be dealt: everything that was left open, in the proportions that find
+    /// bugs. Leaders are struck most, since that is where most bugs are, and a leader cut off with a minority shows more
+    /// than anything else; whole clusters less, since a run must also get somewhere.
+    pub fn deck(&self, nodes: usize, random: &mut ChaCha8Rng) -> Vec<Fault> {
         use Target::{All, Leader, Majority, Minority, One};
-        let of_kind: &[(Option<Shape>, Target)] = match self.kind {
-            FaultKind::Kill | FaultKind::Pause => {
-                &[Leader, Leader, Minority, Minority, One, Majority, All].map(|target| (None, target))
+        let targets = [Leader, Leader, Minority, One, Majority, All];
+        let staple = [(Shape::Halves, Leader), (Shape::Isolate, Leader)];
+        let rare = [
+            (Shape::OneWay, Leader),
+            (Shape::OneWay, Minority),
+            (Shape::Bridge, Leader),
+            (Shape::Ring, All),
+            (Shape::Isolate, Minority),
+            (Shape::Isolate, All),
+        ];
+        let possible = |(shape, _): &(Shape, Target)| {
+            self.shape.is_none_or(|asked| asked == *shape) && shape.nodes_min() <= nodes
+        };
+        let staple = [staple, staple].concat().into_iter().filter(possible);
+        let mut rare: Vec<(Shape, Target)> = rare.into_iter().filter(possible).collect();
+        while self.shape.is_none() && rare.len() > 2 {
+            rare.swap_remove(random.random_range(0..rare.len()));
+        }
+        let fault = |shape, target| Fault { kind: self.kind, shape, target: self.target.unwrap_or(target) };
+        match self.kind {
+            FaultKind::Kill | FaultKind::Pause => targets.map(|target| fault(None, target)).to_vec(),
+            FaultKind::Partition => {
+                staple.chain(rare).map(|(shape, target)| fault(Some(shape), target)).collect()
             }
-            FaultKind::Partition => &[
-                (Some(Shape::Halves), Leader),
-                (Some(Shape::Halves), Leader),
-                (Some(Shape::Halves), Leader),
-                (Some(Shape::Halves), Leader),
-                (Some(Shape::Isolate), Leader),
-                (Some(Shape::Isolate), Leader),
-                (Some(Shape::Isolate), Minority),
-                (Some(Shape::Isolate), All),
-                (Some(Shape::OneWay), Leader),
-                (Some(Shape::OneWay), Minority),
-                (Some(Shape::Bridge), Leader),
-                (Some(Shape::Ring), All),
-            ],
-        };
-        let asked_for = |(shape, _): &&(Option<Shape>, Target)| {
-            self.shape.is_none_or(|asked| *shape == Some(asked))
-                && shape.is_none_or(|shape| shape.nodes_min() <= nodes)
-        };
-        let fault = |&(shape, target): &(Option<Shape>, Target)| Fault {
-            kind: self.kind,
-            shape,
-            target: self.target.unwrap_or(target),
-        };
-        of_kind.iter().filter(asked_for).map(fault).collect()
+        }
     }
 
     /// Whether a cluster of `nodes` is large enough for it.
@@ -320,6 +318,8 @@ impl fmt::Display for Fault {
 
 #[cfg(test)]
 mod tests {
+    use rand::SeedableRng;
+
     use super::*;
 
     #[test]
@@ -353,13 +353,19 @@ mod tests {
 
     #[test]
     fn a_deck_has_all_that_was_left_open_and_nothing_else() {
-        let deck = |text: &str, nodes| text.parse::<FaultSpec>().expect("a fault").deck(nodes);
-        assert_eq!(deck("kill", 5).len(), 7);
+        let random = &mut ChaCha8Rng::seed_from_u64(1);
+        let mut deck = |text: &str, nodes| text.parse::<FaultSpec>().expect("a fault").deck(nodes, random);
+        assert_eq!(deck("kill", 5).len(), 6);
         assert!(deck("pause@minority", 5).iter().all(|fault| fault.target == Target::Minority));
         let halves: Vec<String> = deck("partition:halves@n2", 5).iter().map(Fault::to_string).collect();
-        assert_eq!(halves, ["partition:halves@n2"; 4]);
-        assert!(deck("partition", 3).iter().all(|fault| fault.shape != Some(Shape::Ring)));
-        assert!(deck("partition", 5).iter().any(|fault| fault.shape == Some(Shape::Ring)));
+        assert_eq!(halves, ["partition:halves@n2"; 2]);
+        assert_eq!(deck("partition:ring", 5).len(), 1);
+        for _ in 0..20 {
+            assert!(deck("partition", 3).iter().all(|fault| fault.shape != Some(Shape::Ring)));
+            let partitions = deck("partition", 5);
+            let leaders = partitions.iter().filter(|fault| fault.target == Target::Leader).count();
+            assert!(partitions.len() == 6 && leaders >= 4, "{partitions:?}");
+        }
     }
 
     #[test]

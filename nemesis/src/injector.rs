@@ -24,6 +24,8 @@ use crate::schedule::{Episode, Schedule};
 
 /// How often nodes are looked after while no fault is due.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+/// How long a leader is waited for when it is to be struck.
+const LEADER_PATIENCE: Duration = Duration::from_secs(1);
 /// How often a cut is tried before it counts as toothless: the machine may be slow.
 const PROBES_MAX: usize = 3;
 
@@ -159,7 +161,10 @@ impl<'a> Injector<'a> {
         episode: &Episode,
         leader: impl AsyncFn() -> Option<usize>,
     ) -> Result<(), InjectorError> {
-        let leader = leader().await;
+        let leader = match episode.fault.target {
+            Target::Leader => find_leader(leader).await,
+            _ => None,
+        };
         let decided = Instant::now();
         let deed = self.resolve(episode, leader);
         if deed.nodes.is_empty() && deed.cut.is_empty() {
@@ -315,6 +320,17 @@ impl<'a> Injector<'a> {
         match deed.leaderless {
             true => format!("{detail} (nobody led, or could be had)"),
             false => detail,
+        }
+    }
+}
+
+/// Who leads; between two leaders, it is waited for the next. After a while, somebody else must do.
+async fn find_leader(leader: impl AsyncFn() -> Option<usize>) -> Option<usize> {
+    let deadline = Instant::now() + LEADER_PATIENCE;
+    loop {
+        match leader().await {
+            None if Instant::now() < deadline => sleep(LOOK_INTERVAL).await,
+            found => return found,
         }
     }
 }

@@ -96,7 +96,7 @@ impl Schedule {
             let spec = turn.swap_remove(random.random_range(0..turn.len()));
             let deck = decks.entry(spec).or_default();
             if deck.is_empty() {
-                *deck = spec.deck(nodes);
+                *deck = spec.deck(nodes, &mut random);
             }
             // Dealt, not drawn: what is rare comes too, and what is frequent does not fail to.
             let fault = deck.swap_remove(random.random_range(0..deck.len()));

@@ -192,9 +192,12 @@ impl Stage {
             let done = injector.run(&plan.schedule, plan.time_limit.0, leader, stop.clone()).await;
             drop(injector);
             if done.is_ok() {
-                healed_ns.set(Some(clock.now()));
+                let healed = clock.now();
                 scene.phase("healed");
-                be_quiet(plan, &recorder, stop).await;
+                // A run that is stopped early gives nobody the time to recover.
+                if be_quiet(plan, &recorder, stop).await {
+                    healed_ns.set(Some(healed));
+                }
             }
             // Whoever is driven has ended if nobody listens.
             let _ = end.send(true);
@@ -258,7 +261,8 @@ fn tell(line: &LedgerLine, scene: &Scene, recorder: &Recorder) {
 }
 
 /// The quiet window: the cluster is driven, and nothing is done to it. If it does not serve by the end, it gets more time.
-async fn be_quiet(plan: &Plan, recorder: &Recorder, mut stop: watch::Receiver<bool>) {
+/// Tells whether the window was kept to its end.
+async fn be_quiet(plan: &Plan, recorder: &Recorder, mut stop: watch::Receiver<bool>) -> bool {
     let before = recorder.counts().ok;
     let quiet = async {
         sleep(plan.quiet.0).await;
@@ -271,8 +275,8 @@ async fn be_quiet(plan: &Plan, recorder: &Recorder, mut stop: watch::Receiver<bo
         let _ = timeout(RECOVERY_PATIENCE, served).await;
     };
     tokio::select! {
-        () = quiet => {}
-        Ok(_) = stop.wait_for(|stop| *stop) => {}
+        () = quiet => true,
+        Ok(_) = stop.wait_for(|stop| *stop) => false,
     }
 }
 
