@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use nix::sched::{CloneFlags, setns};
@@ -115,6 +116,32 @@ fn a_connection_between_namespaces_is_cut_and_goes_on() {
 #[test]
 fn a_connection_through_proxies_is_cut_and_goes_on() {
     with_hosts(NetworkChoice::Proxy, 2, connections_are_cut_and_go_on);
+}
+
+/// What a connection between nodes uses; a machine without cubic is told by the list.
+#[test]
+fn nodes_in_namespaces_use_cubic() {
+    let available = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_available_congestion_control");
+    with_hosts(NetworkChoice::Netns, 2, move |hosts| {
+        echo(&hosts, 1);
+        let stream = connect(&hosts, 0, 1);
+        let mut name = [0_u8; 16];
+        let mut length = name.len() as libc::socklen_t;
+        // SAFETY: the socket is open, and the kernel writes at most `length` bytes into `name`.
+        let result = unsafe {
+            libc::getsockopt(
+                stream.as_raw_fd(),
+                libc::IPPROTO_TCP,
+                libc::TCP_CONGESTION,
+                name.as_mut_ptr().cast(),
+                &raw mut length,
+            )
+        };
+        assert_eq!(result, 0);
+        let name = String::from_utf8_lossy(&name).trim_end_matches('\0').to_owned();
+        let has_cubic = available.is_ok_and(|list| list.contains("cubic"));
+        assert_eq!(name == "cubic", has_cubic, "{name}");
+    });
 }
 
 #[test]

@@ -9,6 +9,7 @@ use super::netlink::{ACK, CREATE, EXCLUSIVE, Message, Socket};
 
 const NEW_LINK: u16 = 16;
 const NEW_ADDRESS: u16 = 20;
+const NEW_ROUTE: u16 = 24;
 const NEW_NEIGHBOUR: u16 = 28;
 const AF_INET: u8 = 2;
 const PREFIX: u8 = 24;
@@ -64,6 +65,20 @@ pub(super) fn configure(socket: &mut Socket, number: u8, everybody: &[u8]) -> io
     let mut messages = vec![up(LOOPBACK), set_address(number), up(CARD)];
     messages.extend(everybody.iter().filter(|&&other| other != number).map(|&other| neighbour(other)));
     socket.request(messages)
+}
+
+/// Lets the connections of the namespace of `socket` use cubic, which is what most servers run; on a machine whose default
+/// is another, recovery would look different. It is a property of the route: the setting itself may be closed.
+pub(super) fn prefer_cubic(socket: &mut Socket, number: u8) -> io::Result<()> {
+    const REPLACE: u16 = 0x100;
+    const ROUTE_HEAD: [u8; 12] = [AF_INET, PREFIX, 0, 0, 254, 2, 253, 1, 0, 0, 0, 0];
+    let [a, b, c, _] = address(0).octets();
+    let route = Message::new(NEW_ROUTE, ACK | CREATE | REPLACE, &ROUTE_HEAD)
+        .attribute(1, &[a, b, c, 0])
+        .attribute(4, &CARD.to_ne_bytes())
+        .attribute(7, &address(number).octets())
+        .nested(8, |metrics| metrics.text(16, "cubic"));
+    socket.request(vec![route])
 }
 
 fn up(device: u32) -> Message {

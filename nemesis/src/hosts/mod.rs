@@ -183,7 +183,7 @@ impl Hosts {
     pub async fn probe(&self, expected: &BTreeSet<Link>) -> Result<BTreeSet<Link>, HostsError> {
         let result = match &self.kind {
             Kind::Namespaces(namespaces) => namespaces.probe(expected).await,
-            Kind::Proxies(proxies) => proxies.probe().await,
+            Kind::Proxies(proxies) => proxies.probe(expected).await,
         };
         result.map_err(|source| HostsError { deed: "probe the network", source, hint: "" })
     }

@@ -58,7 +58,6 @@ impl Namespaces {
 
     /// Builds the network around the namespace of this thread.
     fn build(count: usize) -> io::Result<Namespaces> {
-        prefer_cubic();
         let mut switch = Socket::open(SockProtocol::NetlinkRoute)?;
         link::add_bridge(&mut switch, SWITCH)?;
         let everybody: Vec<u8> = (1..=count as u8).chain([SWITCH]).collect();
@@ -67,6 +66,8 @@ impl Namespaces {
             let Fresh { namespace, mut links, probe } = fresh_namespace()?;
             link::add_pair(&mut switch, number, namespace.as_fd())?;
             link::configure(&mut links, number, &everybody)?;
+            // A kernel without cubic has another default, which must do.
+            let _ = link::prefer_cubic(&mut links, number);
             let [a, b, c, d] = address(number).octets();
             bind(std::os::fd::AsRawFd::as_raw_fd(&probe), &SockaddrIn::new(a, b, c, d, PROBE_PORT))?;
             // SAFETY: `into_raw_fd` gives up the descriptor of a UDP socket, so it has one owner again.
@@ -109,7 +110,6 @@ impl Namespaces {
 fn fresh_namespace() -> io::Result<Fresh> {
     let made = thread::spawn(|| -> io::Result<Fresh> {
         unshare(CloneFlags::CLONE_NEWNET)?;
-        prefer_cubic();
         Ok(Fresh {
             namespace: File::open("/proc/thread-self/ns/net")?.into(),
             links: Socket::open(SockProtocol::NetlinkRoute)?,
@@ -117,10 +117,4 @@ fn fresh_namespace() -> io::Result<Fresh> {
         })
     });
     made.join().expect("making a namespace does not panic")
-}
-
-/// What most servers run; a machine whose default is another would show other recovery times. Where it cannot be
-/// chosen, the default must do.
-fn prefer_cubic() {
-    let _ = std::fs::write("/proc/sys/net/ipv4/tcp_congestion_control", "cubic");
 }

@@ -15,6 +15,8 @@ use super::Link;
 pub(super) const PROBE_PORT: u16 = 9;
 /// How long a datagram may take on a loaded machine.
 const PATIENCE: Duration = Duration::from_millis(200);
+/// Time after which a datagram that should have arrived is sent again.
+const REPEAT_INTERVAL: Duration = Duration::from_millis(20);
 /// How long a datagram that should not arrive is waited for, once all that should have are there.
 const GRACE: Duration = Duration::from_millis(10);
 
@@ -37,25 +39,33 @@ impl Probes {
     /// The links over which a datagram has arrived. Waits for those that are `expected`, and a little for the rest.
     pub(super) async fn probe(&self, expected: &BTreeSet<Link>) -> io::Result<BTreeSet<Link>> {
         let round = self.round.fetch_add(1, Ordering::Relaxed);
-        for link in Link::all(self.sockets.len()) {
-            let word = [round, link.from as u64].map(u64::to_le_bytes).concat();
-            // A host may refuse to send into a cut; that the datagram does not arrive says enough.
-            let _ = self.sockets[link.from].send_to(&word, self.addresses[link.to]);
-        }
-        let deadline = Instant::now() + PATIENCE;
-        let mut complete_since = None;
         let mut arrived = BTreeSet::new();
-        while Instant::now() < deadline {
+        self.send(round, &arrived);
+        let (start, mut sent) = (Instant::now(), Instant::now());
+        let mut complete_since = None;
+        while start.elapsed() < PATIENCE {
             self.receive(round, &mut arrived);
             if arrived.is_superset(expected) {
                 let since = *complete_since.get_or_insert_with(Instant::now);
                 if since.elapsed() >= GRACE {
                     break;
                 }
+            } else if sent.elapsed() >= REPEAT_INTERVAL {
+                // A card that has just come up may have lost the first.
+                self.send(round, &arrived);
+                sent = Instant::now();
             }
             sleep(Duration::from_millis(1)).await;
         }
         Ok(arrived)
+    }
+
+    fn send(&self, round: u64, arrived: &BTreeSet<Link>) {
+        for link in Link::all(self.sockets.len()).filter(|link| !arrived.contains(link)) {
+            let word = [round, link.from as u64].map(u64::to_le_bytes).concat();
+            // A host may refuse to send into a cut; that the datagram does not arrive says enough.
+            let _ = self.sockets[link.from].send_to(&word, self.addresses[link.to]);
+        }
     }
 
     fn receive(&self, round: u64, arrived: &mut BTreeSet<Link>) {

@@ -8,15 +8,19 @@
 //! The proxies run on a thread of their own, so that the clients' work does not slow them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, socket};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{oneshot, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use super::{Addresses, Link};
 
@@ -27,6 +31,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 /// How long a probe may take on a loaded machine.
 const PATIENCE: Duration = Duration::from_millis(100);
 
+/// How long a probe that should not arrive is waited for, once all that should have are there.
+const GRACE: Duration = Duration::from_millis(10);
+/// Probes come from here, nodes from 127.0.0.1.
+const PROBE_SOURCE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+
+/// The latest round of probes that came over each link.
+type Arrivals = Arc<Mutex<BTreeMap<Link, u64>>>;
+
 /// Whether a link carries.
 type Gate = watch::Receiver<bool>;
 
@@ -35,6 +47,9 @@ type Gate = watch::Receiver<bool>;
 pub(super) struct Proxies {
     addresses: Vec<Addresses>,
     gates: BTreeMap<Link, watch::Sender<bool>>,
+    probes: BTreeMap<Link, std::net::TcpStream>,
+    arrivals: Arrivals,
+    round: AtomicU64,
     /// Dropping it ends the thread.
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -52,13 +67,16 @@ impl Proxies {
             Link::all(count).map(|link| (link, watch::Sender::new(true))).collect();
         let mut addresses: Vec<Addresses> =
             own.iter().map(|&[client, peer]| Addresses { client, peer, peers: vec![peer; count] }).collect();
-        let mut proxies = Vec::new();
+        let arrivals = Arrivals::default();
+        let (mut proxies, mut probes) = (Vec::new(), BTreeMap::new());
         for link in Link::all(count) {
             let listener = draw()?;
             listener.set_nonblocking(true)?;
             addresses[link.from].peers[link.to] = listener.local_addr()?;
+            probes.insert(link, open_probe(listener.local_addr()?)?);
             let [there, back] = [link, link.reversed()].map(|link| gates[&link].subscribe());
-            proxies.push(Proxy { listener, target: own[link.to][1], there, back });
+            let arrivals = Arc::clone(&arrivals);
+            proxies.push(Proxy { listener, link, target: own[link.to][1], there, back, arrivals });
         }
         let (stop, stopped) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -71,7 +89,8 @@ impl Proxies {
                 let _ = stopped.await;
             });
         })?;
-        Ok(Proxies { addresses, gates, stop: Some(stop), thread: Some(thread) })
+        let round = AtomicU64::new(0);
+        Ok(Proxies { addresses, gates, probes, arrivals, round, stop: Some(stop), thread: Some(thread) })
     }
 
     pub(super) fn addresses(&self, node: usize) -> &Addresses {
@@ -86,15 +105,30 @@ impl Proxies {
         }
     }
 
-    /// The links that carry. A node's port knows no probes, so a probe takes the same way as any bytes, through the
-    /// link's gate, but not into the node.
-    pub(super) async fn probe(&self) -> io::Result<BTreeSet<Link>> {
-        let mut probes = tokio::task::JoinSet::new();
-        for (&link, gate) in &self.gates {
-            let gate = gate.subscribe();
-            probes.spawn(async move { probe(gate).await.then_some(link) });
+    /// The links that carry. A node's port knows no probes, so these go over connections of their own: to the same listener,
+    /// through the same gate on the same thread, but into the proxy instead of the node. They are open all the time, since
+    /// a new connection needs both directions, and a probe shall tell of one.
+    pub(super) async fn probe(&self, expected: &BTreeSet<Link>) -> io::Result<BTreeSet<Link>> {
+        let round = self.round.fetch_add(1, Ordering::Relaxed) + 1;
+        for mut probe in self.probes.values() {
+            probe.write_all(&round.to_le_bytes())?;
         }
-        Ok(probes.join_all().await.into_iter().flatten().collect())
+        let deadline = Instant::now() + PATIENCE;
+        let mut complete_since = None;
+        loop {
+            let arrived: BTreeSet<Link> = {
+                let arrivals = self.arrivals.lock().expect("nobody panics while noting an arrival");
+                arrivals.iter().filter(|(_, last)| **last == round).map(|(&link, _)| link).collect()
+            };
+            if arrived.is_superset(expected) {
+                complete_since.get_or_insert_with(Instant::now);
+            }
+            let had_its_grace = complete_since.is_some_and(|since: Instant| since.elapsed() >= GRACE);
+            if had_its_grace || Instant::now() > deadline {
+                return Ok(arrived);
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
     }
 }
 
@@ -111,9 +145,11 @@ impl Drop for Proxies {
 /// The way from one node to another.
 struct Proxy {
     listener: TcpListener,
+    link: Link,
     target: SocketAddr,
     there: Gate,
     back: Gate,
+    arrivals: Arrivals,
 }
 
 impl Proxy {
@@ -121,6 +157,10 @@ impl Proxy {
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
         loop {
             match listener.accept().await {
+                Ok((near, from)) if from.ip() == IpAddr::V4(PROBE_SOURCE) => {
+                    let (gate, arrivals) = (self.there.clone(), Arc::clone(&self.arrivals));
+                    tokio::spawn(receive_probes(near, self.link, gate, arrivals));
+                }
                 Ok((near, _)) => {
                     tokio::spawn(carry(near, self.target, self.there.clone(), self.back.clone()));
                 }
@@ -166,12 +206,28 @@ async fn opened(gate: &mut Gate) -> io::Result<()> {
     gate.wait_for(|open| *open).await.map(drop).map_err(io::Error::other)
 }
 
-async fn probe(gate: Gate) -> bool {
-    let (mut near, entry) = tokio::io::duplex(8);
-    let (exit, mut far) = tokio::io::duplex(8);
-    let passed = async { near.write_all(b"?").await.is_ok() && far.read_u8().await.is_ok() };
+/// Notes the probes that come through.
+async fn receive_probes(near: TcpStream, link: Link, gate: Gate, arrivals: Arrivals) -> io::Result<()> {
+    let (exit, mut probes) = tokio::io::duplex(64);
+    let note = async {
+        loop {
+            let round = probes.read_u64_le().await?;
+            arrivals.lock().expect("nobody panics while noting an arrival").insert(link, round);
+        }
+    };
     tokio::select! {
-        passed = timeout(PATIENCE, passed) => passed.unwrap_or(false),
-        _ = pump(entry, exit, gate) => false,
+        ended = pump(near, exit, gate) => ended,
+        ended = note => ended,
     }
+}
+
+/// A connection that its proxy knows for one of probes by where it comes from.
+fn open_probe(listener: SocketAddr) -> io::Result<std::net::TcpStream> {
+    let probe = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    let [a, b, c, d] = PROBE_SOURCE.octets();
+    bind(probe.as_raw_fd(), &SockaddrIn::new(a, b, c, d, 0))?;
+    connect(probe.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, listener.port()))?;
+    let probe = std::net::TcpStream::from(probe);
+    probe.set_nodelay(true)?;
+    Ok(probe)
 }
