@@ -201,7 +201,10 @@ impl Process {
             log.read_to_end(&mut text)
         });
         let text = String::from_utf8_lossy(&text);
-        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        // Advice on how to see more is not for whoever reads this.
+        let says =
+            |line: &&str| !line.trim().is_empty() && !line.starts_with("note: run with `RUST_BACKTRACE");
+        let lines: Vec<&str> = text.lines().filter(says).collect();
         match read {
             Ok(_) => lines[lines.len().saturating_sub(LAST_LINES)..].join(" / "),
             Err(error) => error.to_string(),

@@ -163,9 +163,12 @@ impl<M: Model> Shrink<'_, '_, M> {
         remains.map(|(&at, _)| at).collect()
     }
 
-    /// Whether the model says what the call depends on.
+    /// Whether the model says what the call depends on. A read whose result is not known depends on nothing.
     fn hints(&self, at: usize) -> bool {
         let call = &self.timed[at].call;
+        if self.model.is_read(call) {
+            return true;
+        }
         let (needs, makes) = (self.model.needs(call), self.model.makes(call));
         needs.is_some() || makes.is_some()
     }
