@@ -5,7 +5,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 
-use super::replica::{Event, Request};
+use super::event::{Event, Request};
 use crate::machine::Command;
 use crate::resp::{self, Reply};
 

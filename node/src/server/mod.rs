@@ -1,9 +1,11 @@
 //! A member as a process: files, sockets and the clock around the core.
 //!
-//! In reading order: [`run`] puts it together; `replica` owns all state; `clients` and `peers` are the connections;
+//! In reading order: [`run`] puts it together; `replica` owns all state; `clients` and `peers` are the connections, and `event`
+//! what they tell it;
 //! `wire` is what members say in bytes; `trace` is what the node tells of itself.
 
 mod clients;
+mod event;
 mod peers;
 mod replica;
 mod trace;

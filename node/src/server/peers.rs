@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
-use super::replica::Event;
+use super::event::Event;
 use super::wire::{self, HELLO_BYTES, Hello, WireError};
 use crate::raft::{Message, NodeId};
 

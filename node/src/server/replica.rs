@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Duration, Instant, sleep_until};
 
 use super::Membership;
+use super::event::{Event, Request};
 use super::peers::Peer;
 use super::trace::Trace;
 use crate::machine::{Command, Machine};
@@ -25,28 +26,6 @@ use crate::storage::{StorageError, Writes};
 
 /// Events that are taken in together.
 const EVENTS_MAX: usize = 512;
-
-/// Something that a connection or the disk has to say.
-#[derive(Debug)]
-pub(super) enum Event {
-    /// A member sent this.
-    Message(Message),
-    /// A client asks; the answer goes there.
-    Request(Request, oneshot::Sender<Reply>),
-}
-
-/// What a client asks.
-#[derive(Debug)]
-pub(super) enum Request {
-    /// A command that changes the state, as it will stand in the log.
-    Write(Bytes),
-    /// A command that only reads it.
-    Read(Command),
-    /// How the node is, as Redis says it.
-    Info,
-    /// How the node is, as Raft says it.
-    RaftInfo,
-}
 
 /// What the storage thread reports.
 pub(super) type Synced = Result<Vec<Write>, StorageError>;
