@@ -16,7 +16,7 @@ pub struct RunArguments {
     #[arg(long, default_value_t = 5)]
     pub nodes: usize,
     /// What the clients do: register, cas-register
-    #[arg(long, default_value = "cas-register")]
+    #[arg(long, default_value = "register")]
     pub workload: String,
     /// Faults, with shape and target where you like: `kill@leader`, `partition:bridge`; `none` for none
     #[arg(long, default_value = "kill,pause,partition")]
