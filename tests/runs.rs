@@ -3,6 +3,7 @@
 mod command;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Stdio;
@@ -11,7 +12,9 @@ use std::time::{Duration, Instant};
 use command::{end, rafture, run};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid};
+use rafture::run::{Plan, RunArguments};
 use serde_json::Value;
+use tokio::sync::watch;
 
 /// Everything that a finished run must have left.
 fn check_whole(run: &Path) {
@@ -152,6 +155,22 @@ fn ctrl_c_heals_and_still_reports() {
     check_whole(&store.path().join("latest"));
     let text = fs::read_to_string(&ledger).expect("a ledger");
     assert!(text.lines().last().is_some_and(|line| line.contains("undone")), "{text}");
+}
+
+/// The suite used as a library, with a program that is no node.
+#[test]
+fn a_node_that_ends_at_once_is_shown_with_its_last_words() {
+    let store = tempfile::tempdir().expect("a folder");
+    let program = store.path().join("node.sh");
+    fs::write(&program, "#!/bin/sh\necho the disk is on fire >&2\nexit 7\n").expect("a script");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("a program");
+    let arguments = RunArguments { store: store.path().join("runs"), ..RunArguments::default() };
+    let plan = Plan::new(&arguments).expect("a plan");
+    let (_stop, stopped) = watch::channel(false);
+    let error = rafture::run::run(&plan, program, stopped).expect_err("no node comes up");
+    assert_eq!(error.exit_code(), 4);
+    let text = error.to_string();
+    assert!(text.contains("ended by itself with exit code 7: the disk is on fire"), "{text}");
 }
 
 #[test]

@@ -202,6 +202,11 @@ impl Cluster {
         &self.crashes
     }
 
+    /// The end of what a running node has written to its log; nothing if it is down.
+    pub fn last_words(&self, node: usize) -> String {
+        self.nodes[node].process.as_ref().map(Process::last_words).unwrap_or_default()
+    }
+
     /// Stops all nodes: they are asked to end, and killed if they do not.
     ///
     /// # Errors

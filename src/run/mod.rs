@@ -237,8 +237,9 @@ impl Stage {
             }
             if Instant::now() > deadline {
                 let logs = self.layout.nodes[0].folder.display();
+                let words = self.cluster.last_words(0);
                 return Err(Error::Harness(format!(
-                    "no node leads after {READY_PATIENCE:?} (hint: see `{logs}/stderr.log` and its neighbours)"
+                    "no node leads after {READY_PATIENCE:?} (hint: see `{logs}/stderr.log` and its neighbours; it ends with: {words})"
                 )));
             }
             sleep(Duration::from_millis(10)).await;

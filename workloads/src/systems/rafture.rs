@@ -103,6 +103,8 @@ impl Client for RespClient {
     fn invoke<'a>(&'a mut self, ask: &'a Ask, deadline: Instant) -> Boxed<'a, (Answer, usize)> {
         Box::pin(async move {
             let command = command(ask);
+            // A try that is begun too late ends without an answer, and what could have been certain is not.
+            let last_try = deadline - (deadline - Instant::now()) / 8;
             loop {
                 let asked = self.node;
                 let (reason, leader) = match self.attempt(&command, deadline).await {
@@ -118,7 +120,7 @@ impl Client for RespClient {
                     Attempt::Refused(reason, leader) => (reason, leader),
                 };
                 self.turn_to(leader.filter(|&leader| leader != asked));
-                if Instant::now() + ASK_AGAIN >= deadline {
+                if Instant::now() + ASK_AGAIN >= last_try {
                     self.go_home();
                     return (Answer::Fail(reason), asked);
                 }
