@@ -143,6 +143,12 @@ fn faults(case: &Case<'_>) -> CheckerResult {
     let proven = |kind: &&String| counts.get(*kind).is_some_and(|count: &FaultCount| count.proven > 0);
     let toothless: Vec<&String> = case.kinds.iter().filter(|kind| !proven(kind)).collect();
     let errors: Vec<&String> = case.faults.iter().filter_map(|fault| fault.error.as_ref()).collect();
+    // What was planned was to be done; a target of which nobody was left was never planned.
+    let undone = case.faults.iter().find(|fault| fault.planned_ns > 0 && fault.applied_ns.is_none());
+    if let Some((fault, error)) = undone.and_then(|fault| Some((fault, fault.error.as_ref()?))) {
+        let reason = format!("the fault `{}` could not be applied: {error}", fault.label);
+        return result(Verdict::Harness, json!({ "reason": reason }));
+    }
     match toothless[..] {
         [] => result(Verdict::Valid, json!({})),
         [kind, ..] => {
@@ -224,4 +230,116 @@ pub fn figures(
     leaders: &[LeaderChange],
 ) -> rafture_reports::measure::Measures {
     measure(history, faults, leaders)
+}
+
+#[cfg(test)]
+mod tests {
+    use rafture_checker::history::{EventKind, Process};
+
+    use super::*;
+
+    /// A read and a write that succeed at once, at these milliseconds.
+    fn history(times_ms: &[u64]) -> Vec<Event> {
+        let event = |time_ms: u64, offset: u64, kind, f: &'static str| Event {
+            index: 0,
+            time: time_ms * 1_000_000 + offset,
+            process: Process::Client(1),
+            kind,
+            f: f.into(),
+            key: None,
+            value: json!(1),
+            node: None,
+            error: None,
+        };
+        let both = |&time: &u64| {
+            [
+                event(time, 0, EventKind::Invoke, "write"),
+                event(time, 1, EventKind::Ok, "write"),
+                event(time, 2, EventKind::Invoke, "read"),
+                event(time, 3, EventKind::Ok, "read"),
+            ]
+        };
+        times_ms.iter().flat_map(both).collect()
+    }
+
+    /// The verdict and the reasons for a change of a case that is valid.
+    fn verdict(change: impl for<'a> FnOnce(Case<'a>) -> Case<'a>) -> (Verdict, Vec<String>) {
+        let (history, traces) = (history(&[1, 5000]), BTreeMap::new());
+        let kinds = ["kill".to_owned()];
+        let proven = FaultSpan {
+            kind: "kill".into(),
+            label: "kill@one".into(),
+            planned_ns: 1,
+            applied_ns: Some(2),
+            proven_ns: Some(3),
+            ..FaultSpan::default()
+        };
+        let case = Case {
+            history: &history,
+            model: ModelKind::Register,
+            operations: &["read", "write"],
+            traces: &traces,
+            faults: &[proven],
+            kinds: &kinds,
+            crashes: &[],
+            healed_ns: Some(4_000_000_000),
+            time_limit: Duration::from_secs(10),
+        };
+        let mut checkers = judge(&change(case));
+        // Without traces there is nothing to say about them.
+        assert_eq!(checkers.remove("raft-invariants").map(|checker| checker.verdict), Some(Verdict::Unknown));
+        (Verdict::worst(checkers.values().map(|checker| checker.verdict)), reasons(&checkers))
+    }
+
+    fn check(change: impl for<'a> FnOnce(Case<'a>) -> Case<'a>, expected: Verdict, reason: &str) {
+        let (found, reasons) = verdict(change);
+        assert_eq!((found, reasons.join("; ")), (expected, reason.to_owned()));
+    }
+
+    #[test]
+    fn a_run_is_valid_when_nothing_speaks_against_it() {
+        check(|case| case, Verdict::Valid, "");
+    }
+
+    #[test]
+    fn a_run_that_proves_nothing_is_vacuous() {
+        check(
+            |case| Case { operations: &["read", "write", "cas"], ..case },
+            Verdict::Vacuous,
+            "no `cas` ever succeeded, so nothing is proven about it",
+        );
+        check(
+            |case| Case { faults: &[], ..case },
+            Verdict::Vacuous,
+            "of the faults `kill`, 0 were applied and none was proven to bite",
+        );
+    }
+
+    #[test]
+    fn a_fault_that_cannot_be_done_is_the_harness_failing() {
+        let failed = FaultSpan {
+            kind: "kill".into(),
+            label: "kill@one".into(),
+            planned_ns: 1,
+            error: Some("not permitted".into()),
+            ..FaultSpan::default()
+        };
+        let failed = [failed];
+        let (found, reasons) = {
+            let faults: &'static [FaultSpan] = Box::leak(Box::new(failed));
+            verdict(move |case| Case { faults, ..case })
+        };
+        assert_eq!(found, Verdict::Harness);
+        assert_eq!(reasons, ["the fault `kill@one` could not be applied: not permitted"]);
+    }
+
+    #[test]
+    fn a_cluster_that_does_not_serve_again_is_broken() {
+        check(
+            |case| Case { healed_ns: Some(5_500_000_000), ..case },
+            Verdict::Invalid,
+            "no operation succeeded in the 0.0 s after all faults had been healed",
+        );
+        check(|case| Case { healed_ns: None, ..case }, Verdict::Valid, "");
+    }
 }
