@@ -42,22 +42,18 @@ pub enum InjectorError {
 
 /// Carries out one schedule.
 pub struct Injector<'a> {
-    /// What is broken.
-    pub cluster: &'a mut Cluster,
-    /// What every deed is written into.
-    pub ledger: Ledger,
-    /// The time axis.
-    pub clock: RunClock,
+    cluster: &'a mut Cluster,
+    ledger: Ledger,
+    clock: RunClock,
     /// Is told every line of the ledger.
-    pub on_line: Box<dyn FnMut(&LedgerLine) + 'a>,
-    /// Deeds that are in force.
-    pub in_force: BTreeMap<u64, Deed>,
+    on_line: Box<dyn FnMut(&LedgerLine) + 'a>,
+    /// Whatever has to be undone, by its number in the ledger.
+    in_force: BTreeMap<u64, Deed>,
 }
 
 /// A fault in force, with all that it takes to undo it.
 #[derive(Debug, Clone)]
-#[must_use = "a deed that is forgotten is never undone"]
-pub struct Deed {
+struct Deed {
     fault: Fault,
     nodes: Vec<usize>,
     cut: BTreeSet<Link>,
@@ -74,7 +70,7 @@ enum DeedError {
 }
 
 impl<'a> Injector<'a> {
-    /// An injector with nothing in force.
+    /// An injector with nothing in force, which writes every deed on `cluster` into `ledger` and tells `on_line`.
     pub fn new(
         cluster: &'a mut Cluster,
         ledger: Ledger,
@@ -132,7 +128,7 @@ impl<'a> Injector<'a> {
     ///
     /// # Errors
     /// The first thing that could not be undone.
-    pub async fn heal(&mut self) -> Result<(), InjectorError> {
+    async fn heal(&mut self) -> Result<(), InjectorError> {
         let mut healed = Ok(());
         for id in self.in_force.keys().copied().collect::<Vec<_>>() {
             healed = healed.and(self.undo(id).await);
