@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
-use rafture_node::raft::NodeId;
+use rafture_node::raft::{Limits, NodeId};
 use rafture_node::rules::{Defect, Rules};
 use rafture_node::server::{self, Member, Membership, NodeError, Options};
 
@@ -24,15 +24,31 @@ pub struct NodeArguments {
     /// Address to listen on for other nodes
     #[arg(long)]
     peer: SocketAddr,
-    /// All nodes, this one among them: name=peer-address/client-address
+    /// All nodes, this one among them: name=peer-address/client-address. The log goes before it, once it says otherwise
     #[arg(long, value_delimiter = ',', value_parser = member, required = true)]
     members: Vec<(NodeId, Member)>,
+    /// Join a cluster: wait to be added with RAFT.ADD to that of the other --members
+    #[arg(long)]
+    join: bool,
     /// Folder of its data; created if need be
     #[arg(long)]
     data: PathBuf,
     /// File to write what it does to, one JSON line a deed
     #[arg(long)]
     trace: Option<PathBuf>,
+    /// Address to serve metrics on, for Prometheus, at /metrics
+    #[arg(long, value_name = "ADDRESS")]
+    metrics: Option<SocketAddr>,
+    /// Answer reads by the leader's lease, if no clock is faster or slower than true time by more than this share, as
+    /// 0.05; all nodes alike
+    #[arg(long, value_name = "DRIFT", value_parser = drift)]
+    lease: Option<f64>,
+    /// Make a snapshot when so many bytes of entries have gathered behind the last
+    #[arg(long, default_value_t = 64 << 20, value_name = "BYTES")]
+    snapshot_bytes: u64,
+    /// Refuse writes while so many bytes of entries are not yet committed
+    #[arg(long, default_value_t = Limits::DEFAULT.uncommitted_bytes_max, value_name = "BYTES")]
+    uncommitted_bytes: u64,
     /// Range that election timeouts are drawn from
     #[arg(long, default_value = "150ms..300ms")]
     election_timeout: Range,
@@ -48,6 +64,11 @@ pub struct NodeArguments {
     /// Planted bug (see `rafture defects`)
     #[arg(long)]
     defect: Option<Defect>,
+}
+
+fn drift(text: &str) -> Result<f64, String> {
+    let drift = text.parse::<f64>().ok().filter(|drift| (0.0..=0.5).contains(drift));
+    drift.ok_or_else(|| format!("`{text}` is no share of time (hint: 0.05 is five percent; at most 0.5)"))
 }
 
 fn member(text: &str) -> Result<(NodeId, Member), String> {
@@ -79,8 +100,13 @@ pub fn node(arguments: NodeArguments) -> Result<(), Error> {
         data,
         client,
         peer,
+        joins: arguments.join,
+        metrics: arguments.metrics,
         election_timeout: (election_timeout.low, election_timeout.high),
         heartbeat: arguments.heartbeat.0,
+        lease_drift: arguments.lease,
+        snapshot_bytes: arguments.snapshot_bytes.max(1),
+        limits: Limits { uncommitted_bytes_max: arguments.uncommitted_bytes, ..Limits::DEFAULT },
         trace,
         seed,
         rules: arguments.defect.map_or(Rules::ALL, Rules::without),

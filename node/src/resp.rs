@@ -3,6 +3,8 @@
 //! The same bytes that a client sends are what the log keeps of a command, so there is one format to read and to
 //! fuzz. Decoding never allocates more than what has arrived.
 
+use std::io::Write as _;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use thiserror::Error;
 
@@ -58,15 +60,21 @@ pub fn decode_request(buffer: &mut BytesMut) -> Result<Option<Vec<Bytes>>, Proto
     Ok(Some(arguments))
 }
 
+/// Reads the request at `at` without taking anything off; gives its arguments and where it ends. `None` when there
+/// is no whole request.
+pub fn parse_request(bytes: &Bytes, at: usize) -> Option<(Vec<Bytes>, usize)> {
+    let lengths = measure(bytes.get(at..)?).ok()??;
+    let arguments = lengths.spans.iter().map(|&(start, end)| bytes.slice(at + start..at + end)).collect();
+    Some((arguments, at + lengths.end))
+}
+
 /// Writes a request.
-pub fn encode_request(arguments: &[Bytes]) -> Bytes {
-    let size = arguments.iter().map(|argument| argument.len() + 16).sum::<usize>() + 16;
-    let mut buffer = BytesMut::with_capacity(size);
-    put_line(&mut buffer, b'*', arguments.len() as i64);
+pub fn encode_request(arguments: &[Bytes], buffer: &mut BytesMut) {
+    buffer.reserve(arguments.iter().map(|argument| argument.len() + 16).sum::<usize>() + 16);
+    put_line(buffer, b'*', arguments.len() as i64);
     for argument in arguments {
-        put_bulk(&mut buffer, argument);
+        put_bulk(buffer, argument);
     }
-    buffer.freeze()
 }
 
 /// Writes a reply.
@@ -95,8 +103,13 @@ pub fn encode_reply(reply: &Reply, buffer: &mut BytesMut) {
 }
 
 fn put_line(buffer: &mut BytesMut, kind: u8, number: i64) {
+    let mut digits = [0; 24];
+    let mut rest = &mut digits[..];
+    // The longest number of 64 bits has 20 characters.
+    write!(rest, "{number}").expect("there is room");
+    let unused = rest.len();
     buffer.put_u8(kind);
-    buffer.put_slice(number.to_string().as_bytes());
+    buffer.put_slice(&digits[..digits.len() - unused]);
     buffer.put_slice(b"\r\n");
 }
 
@@ -184,7 +197,8 @@ mod tests {
     #[test]
     fn a_request_survives_the_way_there_and_back() {
         let request = vec![Bytes::from("SET"), Bytes::from("k\r\n"), Bytes::new()];
-        let mut buffer = BytesMut::from(&encode_request(&request)[..]);
+        let mut buffer = BytesMut::new();
+        encode_request(&request, &mut buffer);
         buffer.extend_from_slice(b"PING now\r\n");
         assert_eq!(decode_request(&mut buffer), Ok(Some(request)));
         assert_eq!(decode_request(&mut buffer), Ok(Some(vec!["PING".into(), "now".into()])));
@@ -193,7 +207,8 @@ mod tests {
 
     #[test]
     fn every_cut_of_a_request_is_waited_for() {
-        let whole = encode_request(&["LRANGE".into(), "list".into(), "0".into(), "-1".into()]);
+        let mut whole = BytesMut::new();
+        encode_request(&["LRANGE".into(), "list".into(), "0".into(), "-1".into()], &mut whole);
         for cut in 0..whole.len() {
             let mut buffer = BytesMut::from(&whole[..cut]);
             assert_eq!(decode_request(&mut buffer), Ok(None), "cut at {cut}");

@@ -20,6 +20,8 @@ pub struct Rules {
     pub log_is_persistent: bool,
     /// Term and vote are on disk (paper, Figure 2).
     pub vote_is_persistent: bool,
+    /// A session's serial number is carried out once (dissertation, 6.3).
+    pub sessions_deduplicate: bool,
 }
 
 /// A planted bug, by its id.
@@ -45,6 +47,7 @@ impl Rules {
         commit_needs_majority: true,
         log_is_persistent: true,
         vote_is_persistent: true,
+        sessions_deduplicate: true,
     };
 
     /// All rules but the one that `defect` breaks.

@@ -8,7 +8,7 @@ mod world;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rafture_node::raft::{Entry, EntryId, Input, NodeId, Payload, Role, Term};
+use rafture_node::raft::{Entry, EntryId, Index, Input, NodeId, Payload, Role, Term};
 use rafture_node::rules::{Defect, Rules};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -18,7 +18,7 @@ use world::World;
 #[derive(Default)]
 struct Seen {
     leaders: BTreeMap<Term, NodeId>,
-    committed: Vec<Entry>,
+    committed: BTreeMap<Index, Entry>,
     chains: BTreeMap<EntryId, u32>,
 }
 
@@ -32,17 +32,15 @@ impl Seen {
                 let first = *self.leaders.entry(standing.term).or_insert(id);
                 ensure(first == id, || format!("{first} and {id} lead term {}", standing.term))?;
             }
-            for entry in &node.entries {
+            for entry in &node.disk.log.entries {
                 let chain = *self.chains.entry(entry.id).or_insert(entry.chain);
                 ensure(chain == entry.chain, || format!("two histories lead to {}", entry.id))?;
             }
-            for (place, entry) in node.applied.iter().enumerate() {
-                match self.committed.get(place) {
-                    Some(known) => ensure(known == entry, || {
-                        format!("{id} applies {} where {} was applied", entry.id, known.id)
-                    })?,
-                    None => self.committed.push(entry.clone()),
-                }
+            for (index, entry) in node.applied.iter() {
+                let known = self.committed.entry(*index).or_insert_with(|| entry.clone());
+                ensure(known == entry, || {
+                    format!("{id} applies {} where {} was applied", entry.id, known.id)
+                })?;
             }
         }
         Ok(())
@@ -79,7 +77,8 @@ fn live(seed: u64, rules: Rules) -> Result<(), String> {
                 }
             }
             85..93 => drop(world.propose(id, &step.to_string())),
-            93..96 => drop(world.read(id)),
+            93..95 => drop(world.read(id)),
+            95 => world.compact(id),
             96 if world.raft(id).is_some() => world.crash(id),
             97 if world.raft(id).is_none() => world.start(id),
             98 => {
@@ -115,7 +114,7 @@ fn recover(world: &mut World, mut seen: Seen) -> Result<(), String> {
         }
         world.settle(|_| true);
         seen.check(world).map_err(|error| format!("{error}\n{}", world.log))?;
-        if world.nodes.values().all(|node| node.applied.iter().any(|entry| entry.payload == goal)) {
+        if world.nodes.values().all(|node| node.applied.values().any(|entry| entry.payload == goal)) {
             return Ok(());
         }
     }

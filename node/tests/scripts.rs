@@ -7,7 +7,7 @@ mod world;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use rafture_node::raft::{AppendResult, Body, Message, NodeId, Payload};
+use rafture_node::raft::{AppendResult, Body, Change, Input, Message, NodeId, Payload};
 use rafture_node::rules::Rules;
 use world::World;
 
@@ -30,7 +30,7 @@ fn scripts() {
 }
 
 /// One command. Nothing moves by itself: `settle` delivers and syncs until nothing is left to do, `settle-votes` the
-/// same while AppendEntries get lost; `deliver` and `sync` go message by message and write by write.
+/// same while AppendEntries get lost, `settle-pieces` while last pieces of snapshots do; `deliver` and `sync` go message by message and write by write.
 fn run(world: &mut World, command: &str, words: [&str; 2], input: &str) {
     let node = |place: usize| -> NodeId { words[place].parse().expect("a node") };
     match command {
@@ -45,6 +45,14 @@ fn run(world: &mut World, command: &str, words: [&str; 2], input: &str) {
             let _ = writeln!(world.log, "{from} to {to}: {}", describe(body));
             world.deliver(0);
         }),
+        "settle-pieces" => world.settle(|message| match &message.body {
+            Body::InstallSnapshot { snapshot, offset, data, .. } => offset + (data.len() as u64) < snapshot.size,
+            _ => true,
+        }),
+        "lose" => (0..words[0].parse().expect("a number")).for_each(|_| {
+            let Message { from, to, body, .. } = world.network.pop_front().expect("a message");
+            let _ = writeln!(world.log, "{from} to {to}, lost: {}", describe(&body));
+        }),
         "sync" => {
             world.sync(node(0));
         }
@@ -57,6 +65,33 @@ fn run(world: &mut World, command: &str, words: [&str; 2], input: &str) {
         "read" => {
             world.read(node(0));
         }
+        "read-here" => {
+            world.ask(node(0), |request| Input::ReadHere(vec![request]));
+        }
+        "join" => world.add(node(0)),
+        "add" => {
+            let voters = [(node(1), String::new())].into();
+            world.ask(node(0), |request| {
+                Input::Reconfigure(request, Change { voters, ..Change::default() })
+            });
+        }
+        "learn" => {
+            let learners = [(node(1), String::new())].into();
+            world.ask(node(0), |request| {
+                Input::Reconfigure(request, Change { learners, ..Change::default() })
+            });
+        }
+        "remove" => {
+            let remove = input.lines().map(|name| name.parse().expect("a node")).collect();
+            world.ask(node(0), |request| {
+                Input::Reconfigure(request, Change { remove, ..Change::default() })
+            });
+        }
+        "transfer" => {
+            let target = node(1);
+            world.ask(node(0), |request| Input::Transfer(request, Some(target)));
+        }
+        "compact" => world.compact(node(0)),
         "isolate" => {
             for other in world.members.clone() {
                 world.cut.extend([(node(0), other), (other, node(0))]);
@@ -86,21 +121,35 @@ fn describe(body: &Body) -> String {
         Body::AppendEntriesReply { result: AppendResult::Rejected { hint, .. }, .. } => {
             format!("refused, at most {hint}")
         }
+        Body::InstallSnapshot { snapshot, offset, data, .. } => {
+            format!("bytes {offset}..{} of the snapshot at {}", offset + data.len() as u64, snapshot.last)
+        }
+        Body::InstallSnapshotReply { last, received, installed, .. } => {
+            let place = if *installed { ", in place" } else { "" };
+            format!("has {received} bytes of the snapshot at {last}{place}")
+        }
+        Body::ReadIndex { .. } => "which index?".into(),
+        Body::ReadIndexReply { index, .. } => format!("index {index:?}"),
         other => format!("{other:?}"),
     }
 }
 
-/// The synced logs as columns: term and command of each entry, a star where it is applied.
+/// The synced logs as columns: term and command of each entry (`-` for none, `!` for a configuration), a star where it
+/// is applied; a snapshot in brackets before them.
 fn logs(world: &mut World) {
     let mut text = String::new();
     for (id, node) in &world.nodes {
-        let _ = write!(text, "{id} term {}:", node.hard_state.term);
-        for entry in &node.entries {
+        let _ = write!(text, "{id} term {}:", node.disk.hard_state.term);
+        if let Some(snapshot) = &node.disk.snapshot {
+            let _ = write!(text, " ({})", snapshot.last);
+        }
+        for entry in &node.disk.log.entries {
             let command = match &entry.payload {
                 Payload::Noop => "-".to_owned(),
                 Payload::Command(command) => String::from_utf8_lossy(command).into_owned(),
+                Payload::Configuration(_) => "!".to_owned(),
             };
-            let star = if node.applied.contains(entry) { "*" } else { "" };
+            let star = if node.applied.get(&entry.id.index) == Some(entry) { "*" } else { "" };
             let _ = write!(text, " {}{command}{star}", entry.id.term);
         }
         text.push('\n');

@@ -104,6 +104,14 @@ impl<'t> Facts<'t> {
                     self.apply(index, applied, violations);
                 }
             }
+            TraceBody::Install { index, term, chain } => {
+                self.entry(source, (*index, *term), *chain, violations);
+            }
+            TraceBody::Restore { index, term, chain, digest } => {
+                self.entry(source, (*index, *term), *chain, violations);
+                let applied = Applied { term: *term, chain: *chain, digest: *digest, source };
+                self.apply(*index, applied, violations);
+            }
         }
     }
 

@@ -63,6 +63,12 @@ pub(super) fn replay<'t>(
                 let last = first.saturating_sub(1).saturating_add(entries.len() as u64);
                 replay.applied = replay.applied.max(last);
             }
+            TraceBody::Install { index, term, chain } => {
+                replay.log.clear();
+                replay.log.insert(*index, (*term, *chain));
+                replay.last_index = *index;
+            }
+            TraceBody::Restore { index, .. } => replay.applied = replay.applied.max(*index),
         }
     }
 }

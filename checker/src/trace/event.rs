@@ -70,6 +70,26 @@ pub enum TraceBody {
         /// `[term, chain, digest]` per entry; `digest` is a hash of the whole state after it.
         entries: Vec<(u64, u32, u64)>,
     },
+    /// A snapshot that another node sent is on disk. The log goes on behind it; what it held before is gone.
+    Install {
+        /// Index of the last entry that the snapshot covers.
+        index: u64,
+        /// Term of that entry.
+        term: u64,
+        /// Chained checksum of the log up to that entry.
+        chain: u32,
+    },
+    /// The state machine was set to the state of a snapshot.
+    Restore {
+        /// Index of the last entry that the snapshot covers.
+        index: u64,
+        /// Term of that entry.
+        term: u64,
+        /// Chained checksum of the log up to that entry.
+        chain: u32,
+        /// Hash of the state.
+        digest: u64,
+    },
 }
 
 /// A node's role. `PreCandidate` is the dissertation's section 9.6.

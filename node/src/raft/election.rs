@@ -7,18 +7,22 @@ use rand::RngExt;
 
 use super::message::{AppendResult, Body, Message};
 use super::progress::Progress;
-use super::quorum;
 use super::read::Reads;
 use super::types::{EntryId, HardState, NodeId, Payload, Term, Time};
-use super::{Leader, Raft, State};
+use super::{Configuration, Leader, Raft, Refusal, State};
 
 /// Who has answered a request for votes, and how.
 #[derive(Debug, Default)]
 pub(super) struct Votes(BTreeMap<NodeId, bool>);
 
 impl Votes {
-    fn count(&self, granted: bool) -> usize {
-        self.0.values().filter(|&&vote| vote == granted).count()
+    fn won(&self, configuration: &Configuration) -> bool {
+        configuration.is_quorum(|node| self.0.get(&node) == Some(&true))
+    }
+
+    /// Whether it cannot be won any more, whatever those say who have not answered.
+    fn lost(&self, configuration: &Configuration) -> bool {
+        !configuration.is_quorum(|node| self.0.get(&node) != Some(&false))
     }
 }
 
@@ -26,9 +30,17 @@ impl Raft {
     pub(super) fn tick(&mut self) {
         if matches!(self.state, State::Leader(_)) {
             self.maybe_step_down();
+            self.maybe_give_up_transfer();
+            self.maybe_give_up_change();
+            self.maybe_promote();
             self.maybe_heartbeat();
         } else if self.now >= self.election_deadline {
-            self.become_pre_candidate();
+            self.give_up_asked();
+            match self.is_voter() {
+                true => self.become_pre_candidate(),
+                // Whoever does not vote cannot lead.
+                false => self.reset_election_timer(),
+            }
         }
     }
 
@@ -36,21 +48,25 @@ impl Raft {
     /// was a call, so that its sender learns the term, and is otherwise ignored.
     pub(super) fn receive(&mut self, message: Message) {
         let Message { from, to, term, body } = message;
+        // A sender need not be a member by this node's configuration: the node may not have heard yet, and an entry
+        // that makes somebody a member has to come from somewhere (dissertation, 4.1).
         assert_eq!(to, self.config.id, "a message for somebody else");
-        if !self.config.members.contains(&from) {
-            return;
-        }
         if term > self.term() {
             match body {
                 // A question changes nothing, whatever its sender's term.
                 Body::PreVote { .. } => {}
                 // Whoever hears a leader helps nobody to depose it (dissertation, 4.2.3).
-                Body::RequestVote { .. } if self.hears_a_leader() => return,
-                Body::AppendEntries { .. } => self.become_follower(term, Some(from)),
+                Body::RequestVote { transfer: false, .. } if self.hears_a_leader() => return,
+                Body::AppendEntries { .. } | Body::InstallSnapshot { .. } | Body::TimeoutNow => {
+                    self.become_follower(term, Some(from));
+                }
                 Body::RequestVote { .. }
                 | Body::RequestVoteReply { .. }
                 | Body::PreVoteReply { .. }
-                | Body::AppendEntriesReply { .. } => self.become_follower(term, None),
+                | Body::AppendEntriesReply { .. }
+                | Body::InstallSnapshotReply { .. }
+                | Body::ReadIndex { .. }
+                | Body::ReadIndexReply { .. } => self.become_follower(term, None),
             }
         }
         let is_stale = term < self.term();
@@ -63,16 +79,35 @@ impl Raft {
                 let result = AppendResult::Rejected { previous: previous.index, hint: EntryId::default() };
                 self.send_after_sync(from, Body::AppendEntriesReply { round, result });
             }
+            Body::InstallSnapshot { snapshot, round, .. } if is_stale => {
+                let body =
+                    Body::InstallSnapshotReply { last: snapshot.last, received: 0, installed: false, round };
+                self.send_after_sync(from, body);
+            }
             // An answer to what this node asked in an earlier term counts for nothing in this one. (One about a
             // PreVote says which term it is about, and comes from members that may be behind.)
-            Body::RequestVoteReply { .. } | Body::AppendEntriesReply { .. } if is_stale => {}
+            Body::RequestVoteReply { .. }
+            | Body::AppendEntriesReply { .. }
+            | Body::InstallSnapshotReply { .. }
+            | Body::TimeoutNow
+            | Body::ReadIndexReply { .. }
+                if is_stale => {}
             Body::PreVoteReply { next, granted } => self.count_pre_vote(from, next, granted),
-            Body::RequestVote { last } => self.answer_vote(from, last),
+            Body::RequestVote { last, .. } => self.answer_vote(from, last),
             Body::RequestVoteReply { granted } => self.count_vote(from, granted),
             Body::AppendEntries { previous, entries, commit, round } => {
                 self.append_entries(from, previous, entries, commit, round);
             }
             Body::AppendEntriesReply { round, result } => self.append_answered(from, round, result),
+            Body::InstallSnapshot { snapshot, offset, data, round } => {
+                self.install_snapshot(from, snapshot, offset, data, round);
+            }
+            Body::InstallSnapshotReply { last, received, installed, round } => {
+                self.install_answered(from, last, received, installed, round);
+            }
+            Body::TimeoutNow => self.timeout_now(),
+            Body::ReadIndex { question } => self.read_for(from, question),
+            Body::ReadIndexReply { question, index } => self.read_index_answered(question, index),
         }
     }
 
@@ -94,7 +129,6 @@ impl Raft {
     }
 
     fn count_pre_vote(&mut self, from: NodeId, next: Term, granted: bool) {
-        let majority = self.majority();
         let expected = self.term().next();
         let State::PreCandidate(votes) = &mut self.state else {
             return;
@@ -103,22 +137,21 @@ impl Raft {
             return;
         }
         votes.0.insert(from, granted);
-        if votes.count(true) >= majority {
-            self.become_candidate();
-        } else if votes.count(false) >= majority {
+        if votes.won(self.log.configuration()) {
+            self.become_candidate(false);
+        } else if votes.lost(self.log.configuration()) {
             self.become_follower(self.term(), None);
         }
     }
 
     fn count_vote(&mut self, from: NodeId, granted: bool) {
-        let majority = self.majority();
         let State::Candidate(votes) = &mut self.state else {
             return;
         };
         votes.0.insert(from, granted);
-        if votes.count(true) >= majority {
+        if votes.won(self.log.configuration()) {
             self.become_leader();
-        } else if votes.count(false) >= majority {
+        } else if votes.lost(self.log.configuration()) {
             self.become_follower(self.term(), None);
         }
     }
@@ -126,18 +159,35 @@ impl Raft {
     /// Follows in `term`. The election timer goes on as it was: only a vote given, a leader heard or an election
     /// begun may reset it, or a node with a poor log could keep others from standing.
     pub(super) fn become_follower(&mut self, term: Term, leader: Option<NodeId>) {
-        let was_leader = matches!(self.state, State::Leader(_));
-        if let State::Leader(former) = std::mem::replace(&mut self.state, State::Follower) {
-            self.refuse_reads(former.reads);
-        }
+        let was_leader = match std::mem::replace(&mut self.state, State::Follower) {
+            State::Leader(former) => {
+                self.give_up_leadership(*former);
+                true
+            }
+            State::Follower | State::PreCandidate(_) | State::Candidate(_) => false,
+        };
         if term > self.term() {
             self.promise(HardState { term, vote: None });
+        }
+        if self.leader != leader {
+            self.give_up_asked();
         }
         self.leader = leader;
         if was_leader {
             self.reset_election_timer();
         }
         self.announce();
+    }
+
+    /// Nobody will hear from this leader about what was asked of it.
+    fn give_up_leadership(&mut self, former: Leader) {
+        self.refuse_reads(former.reads);
+        if let Some(changing) = former.changing {
+            self.refuse(changing.request(), Refusal::Unknown);
+        }
+        if let Some(transfer) = former.transfer {
+            self.end_transfer(&transfer);
+        }
     }
 
     fn become_pre_candidate(&mut self) {
@@ -152,12 +202,15 @@ impl Raft {
         self.count_pre_vote(self.config.id, self.term().next(), true);
     }
 
-    fn become_candidate(&mut self) {
+    /// `transfer`: the leader asked for it.
+    pub(super) fn become_candidate(&mut self, transfer: bool) {
         self.state = State::Candidate(Votes::default());
+        self.leader = None;
+        self.give_up_asked();
         self.promise(HardState { term: self.term().next(), vote: Some(self.config.id) });
         self.reset_election_timer();
         self.announce();
-        let body = Body::RequestVote { last: self.log.last() };
+        let body = Body::RequestVote { last: self.log.last(), transfer };
         for peer in self.peers() {
             self.send_after_sync(peer, body.clone());
         }
@@ -167,9 +220,15 @@ impl Raft {
 
     fn become_leader(&mut self) {
         let last = self.log.last().index;
-        let followers = self.peers().map(|peer| (peer, Progress::new(last, self.now))).collect();
-        let reads = Reads::default();
-        self.state = State::Leader(Leader { followers, heartbeat_due: self.now, reads });
+        let followers = self.peers().into_iter().map(|peer| (peer, Progress::new(last, self.now))).collect();
+        self.state = State::Leader(Box::new(Leader {
+            followers,
+            heartbeat_due: self.now,
+            reads: Reads::default(),
+            changing: None,
+            transfer: None,
+            lease_is_void: false,
+        }));
         self.leader = Some(self.config.id);
         self.announce();
         // Entries of earlier terms commit only through one of this term (paper, 5.4.2 and 8).
@@ -183,21 +242,24 @@ impl Raft {
         let State::Leader(leader) = &self.state else {
             return;
         };
-        if self.now >= self.quorum_deadline(leader) {
+        if self.quorum_deadline(leader).is_some_and(|deadline| self.now >= deadline) {
             self.become_follower(self.term(), None);
         }
     }
 
     /// When the last answers of a majority are an election timeout old.
-    pub(super) fn quorum_deadline(&self, leader: &Leader) -> Time {
-        let mut contacts: Vec<Time> = leader.followers.values().map(|follower| follower.contact).collect();
-        contacts.push(self.now);
-        quorum::reached_by(&mut contacts, self.majority()) + self.config.election_timeout.1
+    pub(super) fn quorum_deadline(&self, leader: &Leader) -> Option<Time> {
+        // A member that is no follower is this node, or one that no longer counts.
+        let contact = |node| leader.followers.get(&node).map_or(self.now, |follower| follower.contact);
+        let heard = self.configuration().reached_by(contact)?;
+        Some(heard + self.config.election_timeout.1)
     }
 
     fn hears_a_leader(&self) -> bool {
         let is_fresh = self.now < self.leader_heard + self.config.election_timeout.0;
-        matches!(self.state, State::Leader(_)) || (self.leader.is_some() && is_fresh)
+        matches!(self.state, State::Leader(_))
+            || (self.leader.is_some() && is_fresh)
+            || self.now < self.quiet_until
     }
 
     fn promise(&mut self, hard_state: HardState) {

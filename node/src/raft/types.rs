@@ -3,9 +3,12 @@
 use std::fmt;
 use std::ops::{Add, Sub};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+
+use super::configuration::Configuration;
 
 /// A member of the cluster. Written `n3`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,6 +53,21 @@ pub enum Payload {
     Noop,
     /// A command for the state machine.
     Command(Bytes),
+    /// The members from here on (paper, section 6).
+    Configuration(Arc<Configuration>),
+}
+
+/// What a snapshot stands for: the state after one entry, with all that came before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The last entry that it covers.
+    pub last: EntryId,
+    /// That entry's chained checksum.
+    pub chain: u32,
+    /// The members at that entry.
+    pub configuration: Arc<Configuration>,
+    /// Bytes of its content, which the driver keeps.
+    pub size: u64,
 }
 
 /// What must be on disk before anybody is told of it (paper, Figure 2, "Persistent state").
@@ -74,9 +92,31 @@ impl Entry {
 
     /// Roughly what the entry takes in a message or in memory, in bytes.
     pub fn size(&self) -> usize {
-        32 + match &self.payload {
+        64 + match &self.payload {
             Payload::Noop => 0,
             Payload::Command(command) => command.len(),
+            Payload::Configuration(configuration) => 64 * configuration.addresses.len(),
+        }
+    }
+}
+
+impl Payload {
+    /// A number for the kind and the rest in bytes, as logs and messages have it.
+    pub(crate) fn parts(&self) -> (u8, Bytes) {
+        match self {
+            Payload::Noop => (0, Bytes::new()),
+            Payload::Command(command) => (1, command.clone()),
+            Payload::Configuration(configuration) => (2, configuration.encode()),
+        }
+    }
+
+    /// Reads what `parts` gave; `None` when it is anything else.
+    pub(crate) fn from_parts(kind: u8, bytes: Bytes) -> Option<Payload> {
+        match kind {
+            0 if bytes.is_empty() => Some(Payload::Noop),
+            1 => Some(Payload::Command(bytes)),
+            2 => Some(Payload::Configuration(Arc::new(Configuration::decode(bytes)?))),
+            _ => None,
         }
     }
 }
@@ -84,10 +124,8 @@ impl Entry {
 fn chain(previous: u32, id: EntryId, payload: &Payload) -> u32 {
     let mut chain = crc32c::crc32c_append(previous, &id.term.0.to_le_bytes());
     chain = crc32c::crc32c_append(chain, &id.index.0.to_le_bytes());
-    match payload {
-        Payload::Noop => crc32c::crc32c_append(chain, &[0]),
-        Payload::Command(command) => crc32c::crc32c_append(crc32c::crc32c_append(chain, &[1]), command),
-    }
+    let (kind, bytes) = payload.parts();
+    crc32c::crc32c_append(crc32c::crc32c_append(chain, &[kind]), &bytes)
 }
 
 impl Index {

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use super::WriteId;
 use super::message::Message;
-use super::types::Index;
+use super::types::{Index, Snapshot};
 
 /// Writes that were handed out and not yet reported as synced, oldest first.
 #[derive(Debug, Default)]
@@ -22,6 +22,8 @@ struct Unfinished {
     hard_state: bool,
     /// The log is durable up to here when this write is; lowered when the log is cut meanwhile.
     last: Option<Index>,
+    /// It puts this snapshot in place.
+    snapshot: Option<Snapshot>,
     then: Vec<Message>,
 }
 
@@ -30,14 +32,22 @@ struct Unfinished {
 pub(super) struct Synced {
     /// The log is durable up to here.
     pub(super) last: Option<Index>,
+    /// This snapshot is in place.
+    pub(super) snapshot: Option<Snapshot>,
     /// Messages that may go out.
     pub(super) messages: Vec<Message>,
 }
 
 impl Unsynced {
-    pub(super) fn begin(&mut self, hard_state: bool, last: Option<Index>) -> WriteId {
+    pub(super) fn begin(
+        &mut self,
+        hard_state: bool,
+        last: Option<Index>,
+        snapshot: Option<Snapshot>,
+    ) -> WriteId {
         self.latest = WriteId(self.latest.0 + 1);
-        self.writes.push_back(Unfinished { id: self.latest, hard_state, last, then: Vec::new() });
+        let then = Vec::new();
+        self.writes.push_back(Unfinished { id: self.latest, hard_state, last, snapshot, then });
         self.latest
     }
 
@@ -57,6 +67,11 @@ impl Unsynced {
         self.writes.iter().any(|write| write.hard_state)
     }
 
+    /// Whether a snapshot is on its way to its place.
+    pub(super) fn has_snapshot(&self) -> bool {
+        self.writes.iter().any(|write| write.snapshot.is_some())
+    }
+
     /// The log was cut at `index`: what was written from there on will never count as durable.
     pub(super) fn cut(&mut self, index: Index) {
         for last in self.writes.iter_mut().filter_map(|write| write.last.as_mut()) {
@@ -71,6 +86,7 @@ impl Unsynced {
         while self.writes.front().is_some_and(|write| write.id <= id) {
             let write = self.writes.pop_front().expect("there is a front");
             synced.last = synced.last.max(write.last);
+            synced.snapshot = write.snapshot.or(synced.snapshot);
             synced.messages.extend(write.then);
         }
         synced

@@ -1,30 +1,46 @@
-//! What connections have to say to the task that owns the node's state.
+//! What connections and disks have to say to the task that owns the node's state.
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use crate::machine::Command;
-use crate::raft::Message;
+use crate::raft::{Message, Snapshot, Write};
+use crate::replica::Request;
 use crate::resp::Reply;
+use crate::storage::StorageError;
 
-/// Something that a connection or the disk has to say.
+/// Something that a connection has to say.
 #[derive(Debug)]
 pub(super) enum Event {
     /// A member sent this.
     Message(Message),
-    /// A client asks; the answer goes there.
-    Request(Request, oneshot::Sender<Reply>),
+    /// A client asks for these; the answers go there, in the same order, when all of them are known.
+    Ask(Vec<Request>, oneshot::Sender<Vec<Reply>>),
+    /// Somebody wants to know how the node is.
+    Report(Form, oneshot::Sender<String>),
 }
 
-/// What a client asks.
+/// How a node tells how it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// As Redis does.
+    Redis,
+    /// One fact a line, as `name:value`.
+    Raft,
+    /// For Prometheus.
+    Prometheus,
+}
+
+/// Something that a disk has to say.
 #[derive(Debug)]
-pub(super) enum Request {
-    /// A command that changes the state, as it will stand in the log.
-    Write(Bytes),
-    /// A command that only reads it.
-    Read(Command),
-    /// How the node is, as Redis says it.
-    Info,
-    /// How the node is, as Raft says it.
-    RaftInfo,
+pub(super) enum Done {
+    /// These were synced, in so much time; with them a snapshot of this content was put in place.
+    Written(Vec<Write>, Option<Bytes>, Duration),
+    /// There is no room; it is tried again and again.
+    Full(StorageError),
+    /// The disk is of no more use.
+    Failed(StorageError),
+    /// The snapshot that was to be made.
+    Saved(Result<Snapshot, StorageError>),
 }

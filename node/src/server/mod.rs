@@ -1,13 +1,16 @@
-//! A member as a process: files, sockets and the clock around the core.
+//! A member as a process: files, sockets and the clock around it.
 //!
-//! In reading order: [`run`] puts it together; `replica` owns all state; `clients` and `peers` are the connections, and `event`
-//! what they tell it;
-//! `wire` is what members say in bytes; `trace` is what the node tells of itself.
+//! In reading order: [`run`] puts it together; `member` owns all state; `clients` and `peers` are the connections, `disk`
+//! the threads that wait for disks, and `event` what all of them tell it; `wire` is what members say in bytes; `trace`,
+//! `report` and `metrics` are what the node tells of itself.
 
 mod clients;
+mod disk;
 mod event;
+mod member;
+mod metrics;
 mod peers;
-mod replica;
+mod report;
 mod trace;
 mod wire;
 
@@ -22,35 +25,44 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::machine::Machine;
-use crate::raft::{Config, NodeId, Raft};
+use crate::raft::{Config, Configuration, Limits, NodeId};
+use crate::replica::{Replica, ReplicaOptions};
 use crate::rules::Rules;
-use crate::storage::{Storage, StorageError};
+use crate::storage::{Folder, Lock, SEGMENT_BYTES, Storage, StorageError, StorageOptions};
+use member::{Asked, Member as Working, clock};
 use peers::Peer;
-use replica::{Clients, Replica, now};
+use report::Figures;
 use trace::Trace;
 use wire::Hello;
 
 /// Messages and requests that may wait to be taken in; beyond it, connections wait.
 const EVENTS_MAX: usize = 4096;
-/// Entries of one message take at most this many bytes.
-const MESSAGE_BYTES_MAX: usize = 256 << 10;
 
 /// Everything that a node is started with.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Who it is, and who the others are.
     pub membership: Membership,
+    /// It is to join a cluster that it is no member of yet: it waits to be added.
+    pub joins: bool,
     /// Where it keeps its data; created if need be.
     pub data: PathBuf,
     /// Where it listens for clients.
     pub client: SocketAddr,
     /// Where it listens for other members.
     pub peer: SocketAddr,
+    /// Where it serves metrics, if anywhere.
+    pub metrics: Option<SocketAddr>,
     /// The range that election timeouts are drawn from.
     pub election_timeout: (Duration, Duration),
     /// Time between heartbeats.
     pub heartbeat: Duration,
+    /// Leaders answer reads by their lease, if clocks drift no more than this share.
+    pub lease_drift: Option<f64>,
+    /// A snapshot is made when so many bytes of entries have gathered behind the last.
+    pub snapshot_bytes: u64,
+    /// How much may be on its way, or wait.
+    pub limits: Limits,
     /// Where it writes what it does, if anywhere.
     pub trace: Option<PathBuf>,
     /// Seed of the election timeouts.
@@ -118,55 +130,88 @@ pub fn run(options: Options) -> Result<(), NodeError> {
 async fn serve(options: Options) -> Result<(), NodeError> {
     let failed = |deed| move |source| NodeError::Io { deed, source };
     let Membership { id, cluster, .. } = options.membership;
-    let (storage, recovered) = Storage::open(&options.data, id, options.rules)?;
-    if recovered.torn_bytes > 0 {
-        eprintln!("{id}: cut off {} bytes that a crash had left unfinished", recovered.torn_bytes);
+    let _lock = Lock::take(&options.data)?;
+    let mut folder = Folder::open(&options.data);
+    folder.prepare(SEGMENT_BYTES).map_err(failed("start a thread"))?;
+    let storage_options = StorageOptions { node: id, segment_bytes: SEGMENT_BYTES, rules: options.rules };
+    let (storage, opened) = Storage::open(folder, storage_options)?;
+    if opened.torn_bytes > 0 {
+        eprintln!("{id}: cleared {} bytes that a crash had left unfinished", opened.torn_bytes);
     }
-    let mut trace = Trace::open(options.trace.as_deref()).map_err(failed("open the trace file"))?;
-    trace.start(now(), &recovered);
-    trace.flush();
+    let trace = Trace::open(options.trace.as_deref()).map_err(failed("open the trace file"))?;
+    let replica = Replica::new(
+        config(&options),
+        opened,
+        ReplicaOptions {
+            snapshot_bytes: options.snapshot_bytes,
+            addresses: options.membership.addresses(),
+            traced: options.trace.is_some(),
+        },
+        clock(),
+    );
     let clients = listen(options.client).await?;
     let members = listen(options.peer).await?;
 
     let (event_sender, events) = mpsc::channel(EVENTS_MAX);
-    let (synced_sender, synced) = mpsc::unbounded_channel();
-    // The receiver is gone only when the node is on its way out.
-    let writes =
-        storage.spawn(move |result| drop(synced_sender.send(result))).map_err(failed("start a thread"))?;
-
+    let (done_sender, done) = mpsc::unbounded_channel();
+    let jobs = disk::spawn(storage, done_sender.clone()).map_err(failed("start a thread"))?;
     let others = options.membership.members.iter().filter(|&(&member, _)| member != id);
     let peers =
         others.map(|(&to, member)| (to, Peer::open(Hello { cluster, from: id, to }, member.peer))).collect();
-    let ids: Vec<NodeId> = options.membership.members.keys().copied().collect();
-    tokio::spawn(peers::accept(members, cluster, id, ids.clone(), event_sender.clone()));
+    if let Some(address) = options.metrics {
+        tokio::spawn(metrics::serve(listen(address).await?, event_sender.clone()));
+    }
+    tokio::spawn(peers::accept(members, cluster, id, event_sender.clone()));
     tokio::spawn(clients::accept(clients, event_sender));
 
-    let config = Config {
-        id,
-        members: ids,
-        election_timeout: options.election_timeout,
-        heartbeat: options.heartbeat,
-        message_bytes_max: MESSAGE_BYTES_MAX,
-        // Members that drew the same timeouts would split every vote.
-        seed: options.seed.wrapping_mul(31).wrapping_add(u64::from(id.0)),
-        rules: options.rules,
-    };
-    let replica = Replica {
-        raft: Raft::new(config, recovered.hard_state, recovered.entries, now()),
-        machine: Machine::default(),
+    let member = Working {
+        replica,
         membership: options.membership,
-        rules: options.rules,
+        data: options.data,
+        chunk_bytes: options.limits.chunk_bytes,
         trace,
-        writes,
+        jobs,
+        done: done_sender,
         peers,
-        clients: Clients::default(),
+        asked: Asked::default(),
+        figures: Figures::new(),
+        messages: Vec::new(),
     };
     let mut terminate = signal(SignalKind::terminate()).map_err(failed("watch for SIGTERM"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed("watch for SIGINT"))?;
     tokio::select! {
-        result = replica.work(events, synced) => Ok(result?),
+        result = member.work(events, done) => Ok(result?),
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
+    }
+}
+
+fn config(options: &Options) -> Config {
+    let id = options.membership.id;
+    let configuration = match options.joins {
+        true => Configuration::default(),
+        false => Configuration::of(options.membership.addresses()),
+    };
+    let clock = clock();
+    Config {
+        id,
+        configuration,
+        election_timeout: options.election_timeout,
+        heartbeat: options.heartbeat,
+        limits: options.limits,
+        lease_drift: options.lease_drift,
+        // Members that drew the same timeouts would split every vote.
+        seed: options.seed.wrapping_mul(31).wrapping_add(u64::from(id.0)),
+        // The machine may have been started anew, or its wall clock set back, but not both to the same nanosecond.
+        life: clock.now.0 ^ clock.wall_ms.rotate_left(44),
+        rules: options.rules,
+    }
+}
+
+impl Membership {
+    fn addresses(&self) -> BTreeMap<NodeId, String> {
+        let address = |member: &Member| format!("{}/{}", member.peer, member.client);
+        self.members.iter().map(|(&node, member)| (node, address(member))).collect()
     }
 }
 

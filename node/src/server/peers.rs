@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
+use super::clients::Complaints;
 use super::event::Event;
 use super::wire::{self, HELLO_BYTES, Hello, WireError};
 use crate::raft::{Message, NodeId};
@@ -27,6 +28,8 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(20);
 /// A connection whose bytes were not acknowledged for so long is given up. TCP by itself would double its
 /// patience again and again, and stay silent for seconds after a partition has healed.
 const UNACKNOWLEDGED_MAX: Duration = Duration::from_millis(500);
+/// How long a connection has to say who it is from.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes that are gathered into one system call.
 const GATHER_BYTES: usize = 1 << 20;
 
@@ -109,44 +112,44 @@ fn limit_unacknowledged(stream: &TcpStream) -> std::io::Result<()> {
 }
 
 /// Takes connections of other members for ever.
-pub(super) async fn accept(
-    listener: TcpListener,
-    cluster: u64,
-    me: NodeId,
-    members: Vec<NodeId>,
-    events: mpsc::Sender<Event>,
-) {
+pub(super) async fn accept(listener: TcpListener, cluster: u64, me: NodeId, events: mpsc::Sender<Event>) {
+    let complaints = Complaints::default();
     loop {
         let Ok((stream, from)) = listener.accept().await else {
             // Out of descriptors, say: others will be closed.
             sleep(RECONNECT_PAUSE).await;
             continue;
         };
-        let (members, events) = (members.clone(), events.clone());
+        let (complaints, events) = (complaints.clone(), events.clone());
         tokio::spawn(async move {
-            if let Err(error) = receive_over(stream, cluster, me, &members, events).await {
-                eprintln!("peer {from}: {error}");
+            if let Err(error) = receive_over(stream, cluster, me, events).await {
+                complaints.say(from, &error);
             }
         });
     }
 }
 
-/// Receives until the connection ends or says what no member would.
+/// Receives until the connection ends or says what no member would. Whoever knows the cluster is heard, also if this
+/// node has not yet heard of it: that it is a member now may be just what it has to say.
 async fn receive_over(
     mut stream: TcpStream,
     cluster: u64,
     me: NodeId,
-    members: &[NodeId],
     events: mpsc::Sender<Event>,
 ) -> Result<(), String> {
     stream.set_nodelay(true).map_err(|error| error.to_string())?;
     let mut head = [0; HELLO_BYTES];
-    if stream.read_exact(&mut head).await.is_err() {
-        return Ok(());
+    match timeout(HELLO_TIMEOUT, stream.read_exact(&mut head)).await {
+        Err(_) => return Err("a connection that says nothing was closed".into()),
+        Ok(Err(_)) => return Ok(()),
+        Ok(Ok(_)) => {}
     }
     let hello = Hello::decode(&head).map_err(|error| error.to_string())?;
-    if hello.cluster != cluster || hello.to != me || !members.contains(&hello.from) {
-        return Err(format!("refused: {} looks for {} of another cluster", hello.from, hello.to));
+    if hello.cluster != cluster {
+        return Err(format!("refused: {} is of another cluster ({})", hello.from, hello.cluster));
+    }
+    if hello.to != me || hello.from == me {
+        return Err(format!("refused: {} looks for {}, and this is {me}", hello.from, hello.to));
     }
     let mut buffer = BytesMut::with_capacity(64 << 10);
     loop {

@@ -1,7 +1,5 @@
-//! `trace.jsonl`: what the node did inside, one line a deed, for whoever holds it against Raft's invariants.
+//! A node's trace: what it does inside, one JSON line a deed.
 //!
-//! A line about the disk is written after the sync, and every line before anybody outside is told of the deed, so
-//! that a trace never claims what was not done, and lacks a deed only where nobody could have seen it.
 //! Tracing must not harm the node: when the file cannot be written, it says so once and goes on without.
 
 use std::fs::File;
@@ -10,8 +8,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::raft::{Entry, HardState, NodeId, Role, Standing, Time, Write};
-use crate::storage::Recovered;
+use crate::raft::Time;
+use crate::replica::Deed;
 
 /// A node's trace file.
 #[derive(Debug)]
@@ -21,14 +19,10 @@ pub(super) struct Trace {
 }
 
 #[derive(Serialize)]
-#[serde(tag = "event", rename_all = "kebab-case")]
-enum Line<'a> {
-    Start { time: u64, term: u64, vote: Option<String>, last_index: u64, last_term: u64, last_chain: u32 },
-    Save { time: u64, term: u64, vote: Option<String> },
-    Append { time: u64, first: u64, entries: Vec<(u64, u32)> },
-    Role { time: u64, role: &'static str, term: u64, leader: Option<String> },
-    Commit { time: u64, term: u64, index: u64 },
-    Apply { time: u64, first: u64, entries: &'a [(u64, u32, u64)] },
+struct Line<'a> {
+    time: u64,
+    #[serde(flatten)]
+    deed: &'a Deed,
 }
 
 impl Trace {
@@ -45,52 +39,12 @@ impl Trace {
         Ok(Trace { file: Some(file), buffer: Vec::new() })
     }
 
-    pub(super) fn start(&mut self, now: Time, recovered: &Recovered) {
-        let HardState { term, vote } = recovered.hard_state;
-        let last = recovered.entries.last();
-        self.line(&Line::Start {
-            time: now.0,
-            term: term.0,
-            vote: name(vote),
-            last_index: last.map_or(0, |entry| entry.id.index.0),
-            last_term: last.map_or(0, |entry| entry.id.term.0),
-            last_chain: last.map_or(0, |entry| entry.chain),
-        });
-    }
-
-    pub(super) fn written(&mut self, now: Time, write: &Write) {
-        if let Some(HardState { term, vote }) = write.hard_state {
-            self.line(&Line::Save { time: now.0, term: term.0, vote: name(vote) });
+    pub(super) fn note(&mut self, now: Time, deed: &Deed) {
+        if self.file.is_some() {
+            let line = Line { time: now.0, deed };
+            serde_json::to_writer(&mut self.buffer, &line).expect("a vector takes every line");
+            self.buffer.push(b'\n');
         }
-        if let Some(first) = write.entries.first() {
-            let entries = write.entries.iter().map(|entry| (entry.id.term.0, entry.chain)).collect();
-            self.line(&Line::Append { time: now.0, first: first.id.index.0, entries });
-        }
-    }
-
-    pub(super) fn role(&mut self, now: Time, standing: Standing) {
-        let role = match standing.role {
-            Role::Follower => "follower",
-            Role::PreCandidate => "pre-candidate",
-            Role::Candidate => "candidate",
-            Role::Leader => "leader",
-        };
-        let Standing { term, leader, .. } = standing;
-        self.line(&Line::Role { time: now.0, role, term: term.0, leader: name(leader) });
-    }
-
-    /// `entries` were committed and applied; `digests` are the state's after each.
-    pub(super) fn committed(&mut self, now: Time, term: u64, entries: &[Entry], digests: &[u64]) {
-        let (Some(first), Some(last)) = (entries.first(), entries.last()) else {
-            return;
-        };
-        self.line(&Line::Commit { time: now.0, term, index: last.id.index.0 });
-        let applied: Vec<(u64, u32, u64)> = entries
-            .iter()
-            .zip(digests)
-            .map(|(entry, &digest)| (entry.id.term.0, entry.chain, digest))
-            .collect();
-        self.line(&Line::Apply { time: now.0, first: first.id.index.0, entries: &applied });
     }
 
     /// Writes out what has gathered.
@@ -103,15 +57,4 @@ impl Trace {
         }
         self.buffer.clear();
     }
-
-    fn line(&mut self, line: &Line<'_>) {
-        if self.file.is_some() {
-            serde_json::to_writer(&mut self.buffer, line).expect("a vector takes every line");
-            self.buffer.push(b'\n');
-        }
-    }
-}
-
-fn name(node: Option<NodeId>) -> Option<String> {
-    node.map(|node| node.to_string())
 }

@@ -1,7 +1,7 @@
 //! Messages between members, in bytes.
 //!
 //! ```text
-//! hello = "RFT1" | cluster: u64 | from: u32 | to: u32     first on every connection; refused if it does not fit
+//! hello = "RFT2" | cluster: u64 | from: u32 | to: u32     first on every connection; refused if it does not fit
 //! frame = length: u32 | crc32c(body): u32 | body          numbers little-endian
 //! body  = kind: u8 | term: u64 | what the kind has
 //! ```
@@ -11,13 +11,15 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut, TryGetError};
 use thiserror::Error;
 
-use crate::raft::{AppendResult, Body, Entry, EntryId, Index, Message, NodeId, Payload, Term};
+use crate::raft::{
+    AppendResult, Body, Configuration, Entry, EntryId, Index, Message, NodeId, Payload, Snapshot, Term,
+};
 
 /// Bytes of a hello.
 pub(super) const HELLO_BYTES: usize = 20;
 /// Longest body that is accepted.
 const BODY_BYTES_MAX: usize = 64 << 20;
-const MAGIC: &[u8; 4] = b"RFT1";
+const MAGIC: &[u8; 4] = b"RFT2";
 
 /// Who speaks to whom on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +109,11 @@ fn put_body(message: &Message, buffer: &mut BytesMut) {
         Body::RequestVoteReply { .. } => 4,
         Body::AppendEntries { .. } => 5,
         Body::AppendEntriesReply { .. } => 6,
+        Body::InstallSnapshot { .. } => 7,
+        Body::InstallSnapshotReply { .. } => 8,
+        Body::TimeoutNow => 9,
+        Body::ReadIndex { .. } => 10,
+        Body::ReadIndexReply { .. } => 11,
     };
     buffer.put_u8(kind);
     buffer.put_u64_le(message.term.0);
@@ -119,7 +126,10 @@ fn put_body(message: &Message, buffer: &mut BytesMut) {
             buffer.put_u64_le(next.0);
             buffer.put_u8(u8::from(*granted));
         }
-        Body::RequestVote { last } => put_id(*last, buffer),
+        Body::RequestVote { last, transfer } => {
+            put_id(*last, buffer);
+            buffer.put_u8(u8::from(*transfer));
+        }
         Body::RequestVoteReply { granted } => buffer.put_u8(u8::from(*granted)),
         Body::AppendEntries { previous, entries, commit, round } => {
             put_id(*previous, buffer);
@@ -142,6 +152,28 @@ fn put_body(message: &Message, buffer: &mut BytesMut) {
                 }
             }
         }
+        Body::InstallSnapshot { snapshot, offset, data, round } => {
+            put_id(snapshot.last, buffer);
+            buffer.put_u32_le(snapshot.chain);
+            buffer.put_u64_le(snapshot.size);
+            put_bytes(&snapshot.configuration.encode(), buffer);
+            buffer.put_u64_le(*offset);
+            buffer.put_u64_le(*round);
+            put_bytes(data, buffer);
+        }
+        Body::InstallSnapshotReply { last, received, installed, round } => {
+            put_id(*last, buffer);
+            buffer.put_u64_le(*received);
+            buffer.put_u8(u8::from(*installed));
+            buffer.put_u64_le(*round);
+        }
+        Body::TimeoutNow => {}
+        Body::ReadIndex { question } => buffer.put_u128_le(*question),
+        Body::ReadIndexReply { question, index } => {
+            buffer.put_u128_le(*question);
+            buffer.put_u8(u8::from(index.is_some()));
+            buffer.put_u64_le(index.map_or(0, |index| index.0));
+        }
     }
 }
 
@@ -151,7 +183,7 @@ fn take_body(mut body: Bytes, hello: Hello) -> Result<Message, WireError> {
     let content = match kind {
         1 => Body::PreVote { next: Term(body.try_get_u64_le()?), last: take_id(&mut body)? },
         2 => Body::PreVoteReply { next: Term(body.try_get_u64_le()?), granted: take_bool(&mut body)? },
-        3 => Body::RequestVote { last: take_id(&mut body)? },
+        3 => Body::RequestVote { last: take_id(&mut body)?, transfer: take_bool(&mut body)? },
         4 => Body::RequestVoteReply { granted: take_bool(&mut body)? },
         5 => {
             let previous = take_id(&mut body)?;
@@ -170,6 +202,26 @@ fn take_body(mut body: Bytes, hello: Hello) -> Result<Message, WireError> {
                 },
             };
             Body::AppendEntriesReply { round, result }
+        }
+        7 => {
+            let last = take_id(&mut body)?;
+            let (chain, size) = (body.try_get_u32_le()?, body.try_get_u64_le()?);
+            let configuration = Configuration::decode(take_bytes(&mut body)?).ok_or(WireError::Content)?;
+            let snapshot = Snapshot { last, chain, configuration: configuration.into(), size };
+            let (offset, round) = (body.try_get_u64_le()?, body.try_get_u64_le()?);
+            Body::InstallSnapshot { snapshot, offset, data: take_bytes(&mut body)?, round }
+        }
+        8 => {
+            let (last, received) = (take_id(&mut body)?, body.try_get_u64_le()?);
+            let (installed, round) = (take_bool(&mut body)?, body.try_get_u64_le()?);
+            Body::InstallSnapshotReply { last, received, installed, round }
+        }
+        9 => Body::TimeoutNow,
+        10 => Body::ReadIndex { question: body.try_get_u128_le()? },
+        11 => {
+            let (question, known) = (body.try_get_u128_le()?, take_bool(&mut body)?);
+            let index = Index(body.try_get_u64_le()?);
+            Body::ReadIndexReply { question, index: known.then_some(index) }
         }
         _ => return Err(WireError::Content),
     };
@@ -197,16 +249,25 @@ fn take_bool(body: &mut Bytes) -> Result<bool, WireError> {
     }
 }
 
+fn put_bytes(bytes: &[u8], buffer: &mut BytesMut) {
+    buffer.put_u32_le(bytes.len() as u32);
+    buffer.put_slice(bytes);
+}
+
+fn take_bytes(body: &mut Bytes) -> Result<Bytes, WireError> {
+    let length = body.try_get_u32_le()? as usize;
+    match length <= body.len() {
+        true => Ok(body.split_to(length)),
+        false => Err(WireError::Content),
+    }
+}
+
 fn put_entry(entry: &Entry, buffer: &mut BytesMut) {
     buffer.put_u64_le(entry.id.term.0);
     buffer.put_u32_le(entry.chain);
-    match &entry.payload {
-        Payload::Noop => buffer.put_u32_le(u32::MAX),
-        Payload::Command(command) => {
-            buffer.put_u32_le(command.len() as u32);
-            buffer.put_slice(command);
-        }
-    }
+    let (kind, payload) = entry.payload.parts();
+    buffer.put_u8(kind);
+    put_bytes(&payload, buffer);
 }
 
 /// Entries follow `previous` and each other without a gap, so their indices need not be sent.
@@ -218,11 +279,8 @@ fn take_entries(previous: EntryId, body: &mut Bytes) -> Result<Vec<Entry>, WireE
         index = index.next();
         let term = Term(body.try_get_u64_le()?);
         let chain = body.try_get_u32_le()?;
-        let payload = match body.try_get_u32_le()? {
-            u32::MAX => Payload::Noop,
-            length if length as usize <= body.len() => Payload::Command(body.split_to(length as usize)),
-            _ => return Err(WireError::Content),
-        };
+        let kind = body.try_get_u8()?;
+        let payload = Payload::from_parts(kind, take_bytes(body)?).ok_or(WireError::Content)?;
         entries.push(Entry { id: EntryId { term, index }, chain, payload });
     }
     Ok(entries)
@@ -230,6 +288,8 @@ fn take_entries(previous: EntryId, body: &mut Bytes) -> Result<Vec<Entry>, WireE
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     const HELLO: Hello = Hello { cluster: 9, from: NodeId(1), to: NodeId(2) };
@@ -237,11 +297,15 @@ mod tests {
     fn bodies() -> Vec<Body> {
         let id = EntryId { term: Term(3), index: Index(8) };
         let entry = |index, payload| Entry::new(EntryId { term: Term(4), index: Index(index) }, payload, 1);
-        let entries = vec![entry(9, Payload::Noop), entry(10, Payload::Command("SET".into()))];
+        let members = BTreeMap::from([(NodeId(1), "10.0.0.1:1/10.0.0.1:2".to_owned())]);
+        let configuration = std::sync::Arc::new(Configuration::of(members));
+        let snapshot = Snapshot { last: id, chain: 7, configuration: configuration.clone(), size: 9 };
+        let change = Payload::Configuration(configuration);
+        let entries = vec![entry(9, Payload::Noop), entry(10, Payload::Command("SET".into())), entry(11, change)];
         vec![
             Body::PreVote { next: Term(5), last: id },
             Body::PreVoteReply { next: Term(5), granted: true },
-            Body::RequestVote { last: id },
+            Body::RequestVote { last: id, transfer: true },
             Body::RequestVoteReply { granted: false },
             Body::AppendEntries { previous: id, entries, commit: Index(7), round: 2 },
             Body::AppendEntries { previous: id, entries: vec![], commit: Index(7), round: 2 },
@@ -250,6 +314,12 @@ mod tests {
                 round: 2,
                 result: AppendResult::Rejected { previous: Index(4), hint: id },
             },
+            Body::InstallSnapshot { snapshot, offset: 4, data: "piece".into(), round: 2 },
+            Body::InstallSnapshotReply { last: id, received: 9, installed: false, round: 2 },
+            Body::TimeoutNow,
+            Body::ReadIndex { question: u128::MAX },
+            Body::ReadIndexReply { question: 7, index: Some(Index(8)) },
+            Body::ReadIndexReply { question: 7, index: None },
         ]
     }
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rafture_node::raft::{
-    Config, Entry, HardState, Index, Input, Message, NodeId, Output, Raft, RequestId, Role, Time, Write,
+    Body, Chunk, Config, Configuration, Entry, Index, Input, Limits, LogStart, Message, NodeId, Output, Raft,
+    Recovered, RequestId, Role, Snapshot, Time, Write,
 };
 use rafture_node::rules::Rules;
 
@@ -23,6 +24,7 @@ pub(crate) struct World {
     pub(crate) log: String,
     seed: u64,
     rules: Rules,
+    voters: Vec<NodeId>,
     latest_request: u64,
 }
 
@@ -31,15 +33,18 @@ pub(crate) struct Node {
     /// `None` while it is down.
     pub(crate) raft: Option<Raft>,
     /// What is synced.
-    pub(crate) hard_state: HardState,
-    pub(crate) entries: Vec<Entry>,
+    pub(crate) disk: Recovered,
     /// Handed to the disk and not synced.
     pub(crate) writes: VecDeque<Write>,
     pub(crate) disk_works: bool,
-    /// What it applied in this life.
-    pub(crate) applied: Vec<Entry>,
-    pub(crate) answers: Vec<String>,
+    /// What it applied in this life, or was told by a snapshot that it had.
+    pub(crate) applied: BTreeMap<Index, Entry>,
+    pub(crate) applied_to: Index,
 }
+
+/// Snapshots of these tests have no content, but a size, and go in pieces of so much.
+const SNAPSHOT_BYTES: u64 = 5;
+const CHUNK_BYTES: u64 = 2;
 
 impl World {
     pub(crate) fn new(count: u32, seed: u64, rules: Rules) -> World {
@@ -53,38 +58,52 @@ impl World {
             log: String::new(),
             seed,
             rules,
+            voters: members.clone(),
             latest_request: 0,
         };
-        for id in members {
-            let node = Node {
-                raft: None,
-                hard_state: HardState::default(),
-                entries: Vec::new(),
-                writes: VecDeque::new(),
-                disk_works: true,
-                applied: Vec::new(),
-                answers: Vec::new(),
-            };
-            world.nodes.insert(id, node);
-            world.start(id);
-        }
+        members.into_iter().for_each(|id| world.add(id));
         world
+    }
+
+    /// A new node comes up. One that was not there from the start waits to become a member.
+    pub(crate) fn add(&mut self, id: NodeId) {
+        let node = Node {
+            raft: None,
+            disk: Recovered::default(),
+            writes: VecDeque::new(),
+            disk_works: true,
+            applied: BTreeMap::new(),
+            applied_to: Index(0),
+        };
+        self.nodes.insert(id, node);
+        if !self.members.contains(&id) {
+            self.members.push(id);
+        }
+        self.start(id);
     }
 
     pub(crate) fn start(&mut self, id: NodeId) {
         self.seed += 1;
+        let addresses = self.voters.iter().map(|&voter| (voter, String::new())).collect();
+        let configuration = match self.voters.contains(&id) {
+            true => Configuration::of(addresses),
+            false => Configuration::default(),
+        };
         let config = Config {
             id,
-            members: self.members.clone(),
+            configuration,
             election_timeout: (Duration::from_millis(150), Duration::from_millis(300)),
             heartbeat: Duration::from_millis(50),
-            message_bytes_max: 1,
+            limits: Limits { message_bytes_max: 1, keep_bytes: 0, ..Limits::DEFAULT },
+            lease_drift: None,
             seed: self.seed,
+            life: self.seed,
             rules: self.rules,
         };
         let node = self.nodes.get_mut(&id).expect("a member");
         node.applied.clear();
-        node.raft = Some(Raft::new(config, node.hard_state, node.entries.clone(), self.now));
+        node.applied_to = node.disk.snapshot.as_ref().map_or(Index(0), |snapshot| snapshot.last.index);
+        node.raft = Some(Raft::new(config, node.disk.clone(), self.now));
     }
 
     pub(crate) fn crash(&mut self, id: NodeId) {
@@ -105,12 +124,38 @@ impl World {
         };
         for output in raft.step(input, now) {
             match output {
-                Output::Send(message) => self.network.push_back(message),
+                Output::Send(mut message) => {
+                    if let Body::InstallSnapshot { snapshot, offset, data, .. } = &mut message.body {
+                        *data = vec![0; CHUNK_BYTES.min(snapshot.size - *offset) as usize].into();
+                    }
+                    self.network.push_back(message);
+                }
                 Output::Write(write) => node.writes.push_back(write),
                 Output::Commit(entries) => {
                     let indices: Vec<String> = entries.iter().map(|entry| entry.id.to_string()).collect();
                     let _ = writeln!(self.log, "{id} commits {}", indices.join(" "));
-                    node.applied.extend(entries);
+                    for entry in entries {
+                        assert_eq!(entry.id.index, node.applied_to.next(), "{id} applies out of order");
+                        node.applied_to = entry.id.index;
+                        node.applied.insert(entry.id.index, entry);
+                    }
+                }
+                Output::Restore(snapshot) => {
+                    let _ = writeln!(self.log, "{id} takes over a snapshot at {}", snapshot.last);
+                    node.applied_to = snapshot.last.index;
+                }
+                Output::Configured(configuration) => {
+                    let names = |nodes: &BTreeSet<NodeId>| {
+                        nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+                    };
+                    let mut text = names(&configuration.voters);
+                    if configuration.is_joint() {
+                        text = format!("{text} and {}", names(&configuration.outgoing));
+                    }
+                    if !configuration.learners.is_empty() {
+                        text = format!("{text}, learning {}", names(&configuration.learners));
+                    }
+                    let _ = writeln!(self.log, "{id} goes by voters {text}");
                 }
                 Output::Became(standing) => {
                     let leader = standing.leader.map(|leader| format!(" of {leader}")).unwrap_or_default();
@@ -122,12 +167,14 @@ impl World {
                     let _ = writeln!(self.log, "{id} puts request {} at {at}", request.0);
                 }
                 Output::ReadReady(request, index) => {
-                    assert!(index.0 <= node.applied.len() as u64, "a read before its entries");
+                    assert!(index <= node.applied_to, "a read before its entries");
                     let _ = writeln!(self.log, "{id} answers read {} at {index}", request.0);
-                    node.answers.push(format!("read {} at {index}", request.0));
                 }
-                Output::NotLeader(request) => {
-                    let _ = writeln!(self.log, "{id} refuses request {}", request.0);
+                Output::Done(request) => {
+                    let _ = writeln!(self.log, "{id} has done request {}", request.0);
+                }
+                Output::Refused(request, why) => {
+                    let _ = writeln!(self.log, "{id} refuses request {}: {why:?}", request.0);
                 }
             }
         }
@@ -143,6 +190,32 @@ impl World {
         let request = self.request();
         self.step(id, Input::Read(vec![request]));
         request
+    }
+
+    /// Asks something else of `id`.
+    pub(crate) fn ask(&mut self, id: NodeId, input: impl FnOnce(RequestId) -> Input) -> RequestId {
+        let request = self.request();
+        self.step(id, input(request));
+        request
+    }
+
+    /// The state machine of `id` is saved.
+    pub(crate) fn compact(&mut self, id: NodeId) {
+        let Some(raft) = self.raft(id) else {
+            return;
+        };
+        let snapshot = Snapshot { size: SNAPSHOT_BYTES, ..raft.snapshot_at_commit() };
+        let disk = &mut self.nodes.get_mut(&id).expect("a member").disk;
+        if disk.snapshot.as_ref().is_none_or(|known| known.last.index < snapshot.last.index)
+            && snapshot.last.index > Index(0)
+        {
+            // A disk that is behind has the rest of the log when the snapshot's place is reached.
+            let covered = (snapshot.last.index.0 - disk.log.base.index.0) as usize;
+            let kept = disk.log.entries.split_off(covered.min(disk.log.entries.len()));
+            disk.log = LogStart { base: snapshot.last, chain: snapshot.chain, entries: kept };
+            disk.snapshot = Some(snapshot.clone());
+            self.step(id, Input::Compact(snapshot));
+        }
     }
 
     fn request(&mut self) -> RequestId {
@@ -164,12 +237,18 @@ impl World {
         let Some(write) = node.disk_works.then(|| node.writes.pop_front()).flatten() else {
             return false;
         };
-        node.hard_state = write.hard_state.unwrap_or(node.hard_state);
-        if let Some(first) = write.entries.first() {
-            let Index(first) = first.id.index;
-            node.entries.truncate(first as usize - 1);
-            assert_eq!(node.entries.len() as u64, first - 1, "a gap on the disk of {id}");
-            node.entries.extend(write.entries);
+        node.disk.hard_state = write.hard_state.unwrap_or(node.disk.hard_state);
+        let log = &mut node.disk.log;
+        let base = log.base.index;
+        if let Some(first) = write.entries.iter().find(|entry| entry.id.index > base) {
+            let place = (first.id.index.0 - base.0 - 1) as usize;
+            assert!(place <= log.entries.len(), "a gap on the disk of {id}");
+            log.entries.truncate(place);
+            log.entries.extend(write.entries.iter().filter(|entry| entry.id.index > base).cloned());
+        }
+        if let Some(Chunk { snapshot, .. }) = write.chunk.filter(Chunk::is_last) {
+            *log = LogStart { base: snapshot.last, chain: snapshot.chain, entries: Vec::new() };
+            node.disk.snapshot = Some(snapshot);
         }
         self.step(id, Input::Written(write.id));
         true

@@ -1,0 +1,263 @@
+//! The one task that owns a node's state: it feeds events to the member and carries out what the member says.
+//!
+//! Whatever has gathered is taken in at once: many clients' commands share a write, a sync and a message. What
+//! others are to see (messages, answers) leaves last, after the trace.
+
+use std::collections::BTreeMap;
+use std::mem::take;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Duration, Instant, sleep_until};
+
+use super::disk::{self, Job};
+use super::event::{Done, Event, Form};
+use super::peers::Peer;
+use super::report::Figures;
+use super::trace::Trace;
+use super::wire::Hello;
+use super::{Membership, report};
+use crate::raft::{Body, Configuration, Message, NodeId, RequestId, Time};
+use crate::replica::{Clock, Effect, Replica, Request};
+use crate::resp::Reply;
+use crate::storage::{Folder, StorageError, read_chunk};
+
+/// Events that are taken in together.
+const EVENTS_MAX: usize = 512;
+
+/// A member at work.
+pub(super) struct Member {
+    pub(super) replica: Replica,
+    pub(super) membership: Membership,
+    pub(super) data: PathBuf,
+    /// Bytes of one piece of a snapshot.
+    pub(super) chunk_bytes: u64,
+    pub(super) trace: Trace,
+    pub(super) jobs: Sender<Job>,
+    pub(super) done: mpsc::UnboundedSender<Done>,
+    pub(super) peers: BTreeMap<NodeId, Peer>,
+    pub(super) asked: Asked,
+    pub(super) figures: Figures,
+    /// Leaves when the round is over.
+    pub(super) messages: Vec<Message>,
+}
+
+/// Clients that wait for answers. Requests that came together are answered together.
+#[derive(Default)]
+pub(super) struct Asked {
+    latest: u64,
+    /// By the number of the first request.
+    groups: BTreeMap<u64, Group>,
+    answered: Vec<Group>,
+}
+
+struct Group {
+    replies: Vec<Option<Reply>>,
+    missing: usize,
+    answer: oneshot::Sender<Vec<Reply>>,
+}
+
+/// Nanoseconds of the machine's monotonic clock.
+pub(super) fn now() -> Time {
+    let time = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC);
+    Time(Duration::from(time.expect("every Linux has a monotonic clock")).as_nanos() as u64)
+}
+
+/// What time it is, also for people.
+pub(super) fn clock() -> Clock {
+    let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    // A clock before 1970 is as good as one that stands there.
+    Clock { now: now(), wall_ms: wall.map_or(0, |wall| wall.as_millis() as u64) }
+}
+
+impl Member {
+    /// Works until the events end.
+    ///
+    /// # Errors
+    /// When the disk fails: a node that cannot keep its promises must not go on.
+    pub(super) async fn work(
+        mut self,
+        mut events: mpsc::Receiver<Event>,
+        mut done: mpsc::UnboundedReceiver<Done>,
+    ) -> Result<(), StorageError> {
+        let mut batch = Vec::with_capacity(EVENTS_MAX);
+        self.carry_out();
+        self.let_go();
+        loop {
+            let wait = self.replica.deadline() - now();
+            tokio::select! {
+                count = events.recv_many(&mut batch, EVENTS_MAX) => if count == 0 {
+                    return Ok(());
+                },
+                Some(what) = done.recv() => self.finish(what)?,
+                () = sleep_until(Instant::now() + wait) => {}
+            }
+            // After a pause the timers come first: what this node believed of itself may be long over.
+            if now() >= self.replica.deadline() {
+                self.replica.tick(clock());
+            }
+            self.take_in(batch.drain(..));
+            while let Ok(what) = done.try_recv() {
+                self.finish(what)?;
+            }
+            self.carry_out();
+            self.let_go();
+        }
+    }
+
+    fn take_in(&mut self, events: impl Iterator<Item = Event>) {
+        let mut requests: Vec<(RequestId, Request)> = Vec::new();
+        let mut reports = Vec::new();
+        for event in events {
+            match event {
+                Event::Message(message) => self.replica.receive(message, clock()),
+                Event::Ask(group, answer) => self.asked.take(group, answer, &mut requests),
+                Event::Report(form, answer) => reports.push((form, answer)),
+            }
+        }
+        if !requests.is_empty() {
+            self.replica.ask(requests, clock());
+        }
+        for (form, answer) in reports {
+            // Whoever asked may have gone.
+            let _ = answer.send(self.report(form));
+        }
+    }
+
+    fn report(&self, form: Form) -> String {
+        let facts = report::facts(&self.replica, &self.figures, self.asked.groups.len());
+        match form {
+            Form::Redis => report::redis(&self.replica),
+            Form::Raft => report::lines(&facts),
+            Form::Prometheus => report::prometheus(&facts),
+        }
+    }
+
+    fn finish(&mut self, done: Done) -> Result<(), StorageError> {
+        match done {
+            Done::Written(writes, restored, took) => {
+                self.figures.synced(took);
+                self.replica.written(&writes, restored, clock());
+            }
+            Done::Full(error) => {
+                if self.figures.disk_is_full(true) {
+                    eprintln!("{}: {error}", self.membership.id);
+                }
+                self.replica.disk_is_full();
+                return Ok(());
+            }
+            Done::Failed(error) => return Err(error),
+            Done::Saved(Err(error @ StorageError::Full { .. })) => {
+                eprintln!("{}: {error}", self.membership.id);
+                self.replica.saved(Err(error.to_string()), clock());
+            }
+            Done::Saved(Err(error)) => return Err(error),
+            Done::Saved(Ok(snapshot)) => self.replica.saved(Ok(snapshot), clock()),
+        }
+        if self.figures.disk_is_full(false) {
+            eprintln!("{}: the disk has room again", self.membership.id);
+        }
+        Ok(())
+    }
+
+    fn carry_out(&mut self) {
+        for effect in self.replica.effects() {
+            match effect {
+                Effect::Send(message) => self.messages.push(message),
+                // A thread that ended has reported why, and `work` ends with that.
+                Effect::Write(write) => drop(self.jobs.send(Job::Write(write))),
+                Effect::Forget(last, in_use) => drop(self.jobs.send(Job::Forget(last, in_use))),
+                Effect::Save(save) => {
+                    let (snapshot, machine) = *save;
+                    disk::save(&self.data, self.membership.id, snapshot, machine, self.done.clone());
+                }
+                Effect::Answer(request, reply) => self.asked.answer(request, reply),
+                Effect::Configured(configuration) => self.reach(&configuration),
+                Effect::Note(deed) => self.trace.note(now(), &deed),
+            }
+        }
+    }
+
+    /// Opens ways to members that are new, closes those to whoever left.
+    fn reach(&mut self, configuration: &Arc<Configuration>) {
+        let Membership { id, cluster, members } = &self.membership;
+        let known = |node: &NodeId| members.contains_key(node) || configuration.addresses.contains_key(node);
+        self.peers.retain(|node, _| known(node));
+        for (&node, address) in &configuration.addresses {
+            if node == *id || self.peers.contains_key(&node) {
+                continue;
+            }
+            if let Some(peer) = address.split_once('/').and_then(|(peer, _)| peer.parse().ok()) {
+                let hello = Hello { cluster: *cluster, from: *id, to: node };
+                self.peers.insert(node, Peer::open(hello, peer));
+            }
+        }
+    }
+
+    /// Everything that others may see of this round leaves, in one go.
+    fn let_go(&mut self) {
+        self.trace.flush();
+        for mut message in take(&mut self.messages) {
+            if !self.fill_in(&mut message) {
+                continue;
+            }
+            if let Some(peer) = self.peers.get(&message.to) {
+                peer.send(message);
+            }
+        }
+        for Group { replies, answer, .. } in take(&mut self.asked.answered) {
+            let replies = replies.into_iter().map(|reply| reply.expect("all of them were answered"));
+            // The client may have gone.
+            let _ = answer.send(replies.collect());
+        }
+    }
+
+    /// Puts its content into a piece of a snapshot; tells whether the message can be sent.
+    fn fill_in(&self, message: &mut Message) -> bool {
+        let Body::InstallSnapshot { snapshot, offset, data, .. } = &mut message.body else {
+            return true;
+        };
+        // Out of the page cache as a rule: it was written not long ago.
+        match read_chunk(&Folder::open(&self.data), snapshot, *offset, self.chunk_bytes) {
+            Ok(content) => {
+                *data = content;
+                true
+            }
+            Err(error) => {
+                eprintln!("{}: cannot read the snapshot at {}: {error}", self.membership.id, snapshot.last);
+                false
+            }
+        }
+    }
+}
+
+impl Asked {
+    fn take(
+        &mut self,
+        group: Vec<Request>,
+        answer: oneshot::Sender<Vec<Reply>>,
+        requests: &mut Vec<(RequestId, Request)>,
+    ) {
+        let first = self.latest + 1;
+        let missing = group.len();
+        self.latest += missing as u64;
+        self.groups.insert(first, Group { replies: vec![None; missing], missing, answer });
+        requests.extend((first..).map(RequestId).zip(group));
+    }
+
+    fn answer(&mut self, RequestId(request): RequestId, reply: Reply) {
+        let Some(mut entry) = self.groups.range_mut(..=request).next_back() else {
+            return;
+        };
+        let (&first, group) = (entry.0, &mut entry.1);
+        let place = &mut group.replies[(request - first) as usize];
+        assert!(place.is_none(), "request {request} was answered twice");
+        *place = Some(reply);
+        group.missing -= 1;
+        if group.missing == 0 {
+            self.answered.extend(self.groups.remove(&first));
+        }
+    }
+}
