@@ -16,6 +16,7 @@ use crate::lists;
 use crate::node::{self, NodeArguments};
 use crate::report::{self, ReportArguments};
 use crate::run::{self, Plan, RunArguments};
+use crate::sim::{self, SimArguments};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -46,6 +47,7 @@ enum Command {
     Defects,
     Doctor(StoreArguments),
     Clean(StoreArguments),
+    Sim(SimArguments),
     Node(NodeArguments),
 }
 
@@ -97,6 +99,7 @@ fn obey(command: Command) -> Result<Verdict, Error> {
             Ok(Verdict::Valid)
         }
         Command::Clean(arguments) => clean_up(&arguments),
+        Command::Sim(arguments) => sim::sim(&arguments),
         Command::Node(arguments) => node::node(arguments).map(|()| Verdict::Valid),
     }
 }

@@ -11,3 +11,4 @@ pub mod lists;
 pub mod node;
 pub mod report;
 pub mod run;
+pub mod sim;

@@ -21,6 +21,37 @@ pub enum FaultKind {
     Pause,
     /// Links between nodes carry nothing.
     Partition,
+    /// Something that a simulation can do, and this machine's processes cannot be made to suffer yet.
+    #[serde(untagged)]
+    Simulated(Simulated),
+}
+
+/// What only a simulation does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Simulated {
+    /// Messages from and to the target take long.
+    Delay,
+    /// Some messages from and to the target are lost.
+    Loss,
+    /// Messages from and to the target come more than once.
+    Duplicate,
+    /// Messages from and to the target overtake each other.
+    Reorder,
+    /// The target dies, and with it everything that was written and not synced.
+    PowerLoss,
+    /// The same, but some sectors of what was not synced reach the disk.
+    TornWrite,
+    /// Syncs of the target take long.
+    SlowDisk,
+    /// There is no room on the target's disk.
+    DiskFull,
+    /// The target's clocks run too fast or too slow, and its wall clock jumps.
+    Clock,
+    /// A member goes and another comes.
+    Membership,
+    /// The leader hands over.
+    Transfer,
 }
 
 /// Which links a partition cuts.
@@ -117,8 +148,22 @@ pub enum FaultError {
     },
 }
 
-const KINDS: [(FaultKind, &str); 3] =
-    [(FaultKind::Kill, "kill"), (FaultKind::Pause, "pause"), (FaultKind::Partition, "partition")];
+const KINDS: [(FaultKind, &str); 14] = [
+    (FaultKind::Kill, "kill"),
+    (FaultKind::Pause, "pause"),
+    (FaultKind::Partition, "partition"),
+    (FaultKind::Simulated(Simulated::Delay), "delay"),
+    (FaultKind::Simulated(Simulated::Loss), "loss"),
+    (FaultKind::Simulated(Simulated::Duplicate), "duplicate"),
+    (FaultKind::Simulated(Simulated::Reorder), "reorder"),
+    (FaultKind::Simulated(Simulated::PowerLoss), "power-loss"),
+    (FaultKind::Simulated(Simulated::TornWrite), "torn-write"),
+    (FaultKind::Simulated(Simulated::SlowDisk), "slow-disk"),
+    (FaultKind::Simulated(Simulated::DiskFull), "disk-full"),
+    (FaultKind::Simulated(Simulated::Clock), "clock"),
+    (FaultKind::Simulated(Simulated::Membership), "membership"),
+    (FaultKind::Simulated(Simulated::Transfer), "transfer"),
+];
 
 const SHAPES: [(Shape, &str); 5] = [
     (Shape::Isolate, "isolate"),
@@ -135,6 +180,11 @@ const TARGETS: [(Target, &str); 5] = [
     (Target::All, "all"),
     (Target::Leader, "leader"),
 ];
+
+/// Every kind of fault.
+pub fn kinds() -> impl Iterator<Item = FaultKind> {
+    KINDS.iter().map(|&(kind, _)| kind)
+}
 
 /// Reads a list of faults: `kill,partition:bridge@leader`; `none` is none.
 ///
@@ -173,7 +223,9 @@ impl FaultSpec {
         }
         let fault = |shape, target| Fault { kind: self.kind, shape, target: self.target.unwrap_or(target) };
         match self.kind {
-            FaultKind::Kill | FaultKind::Pause => targets.map(|target| fault(None, target)).to_vec(),
+            FaultKind::Kill | FaultKind::Pause | FaultKind::Simulated(_) => {
+                targets.map(|target| fault(None, target)).to_vec()
+            }
             FaultKind::Partition => {
                 staple.chain(rare).map(|(shape, target)| fault(Some(shape), target)).collect()
             }
@@ -187,7 +239,7 @@ impl FaultSpec {
     pub fn check(&self, nodes: usize) -> Result<(), FaultError> {
         let needed_for_shape = match (self.kind, self.shape) {
             (FaultKind::Partition, shape) => shape.map_or(2, Shape::nodes_min),
-            (FaultKind::Kill | FaultKind::Pause, _) => 1,
+            (FaultKind::Kill | FaultKind::Pause | FaultKind::Simulated(_), _) => 1,
         };
         let needed = match self.target {
             Some(Target::Node(NodeNumber(number))) => number.max(needed_for_shape),

@@ -200,7 +200,7 @@ impl<'a> Injector<'a> {
                 [NodeState::Up, NodeState::Paused].map(|state| self.cluster.in_state(state)).concat()
             }
             FaultKind::Pause => self.cluster.in_state(NodeState::Up),
-            FaultKind::Partition => (0..count).collect(),
+            FaultKind::Partition | FaultKind::Simulated(_) => (0..count).collect(),
         };
         let nodes = choose(fault.target, count, &available, leader, &mut random);
         let leaderless =
@@ -215,6 +215,7 @@ impl<'a> Injector<'a> {
             FaultKind::Kill => Ok(self.cluster.kill(&deed.nodes)?),
             FaultKind::Pause => Ok(self.cluster.pause(&deed.nodes)?),
             FaultKind::Partition => Ok(self.cluster.cut(&deed.cut).map(|_| Vec::new())?),
+            FaultKind::Simulated(_) => unreachable!("a plan for real processes has no such fault"),
         }
     }
 
@@ -262,6 +263,7 @@ impl<'a> Injector<'a> {
             FaultKind::Kill => self.restart(&deed).map_err(DeedError::from),
             FaultKind::Pause => self.cluster.resume(&deed.nodes).map_err(DeedError::from),
             FaultKind::Partition => self.cluster.cut(&BTreeSet::new()).map(drop).map_err(DeedError::from),
+            FaultKind::Simulated(_) => Ok(()),
         };
         if let Err(error) = undone {
             let text = error.to_string();
@@ -312,6 +314,7 @@ impl<'a> Injector<'a> {
             FaultKind::Kill => format!("kill -9 {}", names.join(" ")),
             FaultKind::Pause => format!("stop {}", names.join(" ")),
             FaultKind::Partition => describe(self.cluster.len(), &deed.cut),
+            FaultKind::Simulated(_) => names.join(" "),
         };
         match deed.leaderless {
             true => format!("{detail} (nobody led, or could be had)"),
@@ -337,6 +340,7 @@ impl Deed {
             FaultKind::Kill => "start the nodes again",
             FaultKind::Pause => "continue the processes",
             FaultKind::Partition => "cut no link",
+            FaultKind::Simulated(_) => "none",
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rafture_nemesis::fault::{self, FaultSpec};
+use rafture_nemesis::fault::{self, FaultKind, FaultSpec};
 use rafture_nemesis::hosts::NODES_MAX;
 use rafture_nemesis::schedule::Schedule;
 use rafture_node::rules::Defect;
@@ -79,6 +79,12 @@ impl Plan {
         let defect =
             arguments.defect.as_deref().map(str::parse::<Defect>).transpose().map_err(Error::Input)?;
         let specs = fault::parse(&arguments.faults).map_err(Error::input)?;
+        if let Some(simulated) = specs.iter().find(|spec| matches!(spec.kind, FaultKind::Simulated(_))) {
+            return Err(Error::Input(format!(
+                "`{}` is known to the simulation only (hint: `rafture sim --faults {}`)",
+                simulated.kind, simulated.kind
+            )));
+        }
         check_numbers(arguments)?;
         let concurrency = concurrency(&arguments.concurrency, arguments.nodes)?;
         let seed = arguments.seed.unwrap_or_else(fresh_seed);

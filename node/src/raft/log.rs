@@ -149,6 +149,11 @@ impl Log {
         self.configurations.last().expect("the first is never taken away").0
     }
 
+    /// How many configurations stand behind `index`.
+    pub(super) fn configurations_behind(&self, index: Index) -> usize {
+        self.configurations.iter().filter(|(since, _)| *since > index).count()
+    }
+
     /// The configuration that was in force at `index`.
     pub(super) fn configuration_at(&self, index: Index) -> &Arc<Configuration> {
         let known = self.configurations.iter().rev().find(|(since, _)| *since <= index);

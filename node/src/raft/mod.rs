@@ -460,6 +460,11 @@ impl Raft {
         self.log.configuration()
     }
 
+    /// How many configurations stand in the log behind `index`.
+    pub fn configurations_behind(&self, index: Index) -> usize {
+        self.log.configurations_behind(index)
+    }
+
     /// The latest snapshot.
     pub fn snapshot(&self) -> Option<&Snapshot> {
         self.snapshots.latest()

@@ -238,6 +238,11 @@ impl<D: Disk> Storage<D> {
         self.segments.bytes()
     }
 
+    /// Gives the disk back.
+    pub fn into_disk(self) -> D {
+        self.disk
+    }
+
     /// The disk itself.
     pub fn disk(&mut self) -> &mut D {
         &mut self.disk
