@@ -1,5 +1,6 @@
 //! `rafture sim`: the built-in node in deterministic simulation, seed after seed.
 
+use std::io::Write as _;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -8,12 +9,22 @@ use clap::Args;
 use rafture_checker::verdict::Verdict;
 use rafture_nemesis::fault;
 use rafture_node::rules::{Defect, Rules};
+use rafture_sim::scenario::{self, Scenario};
 use rafture_sim::{Finding, Outcome, Plan, PlanOptions, run, shrink};
 use rafture_workloads::workload;
 use serde_json::json;
 
 use crate::duration::{Range, Span};
 use crate::error::Error;
+
+/// Prints a line. Whoever reads may have seen enough, as `head` does: that is no error.
+macro_rules! say {
+    ($($argument:tt)*) => {
+        if writeln!(std::io::stdout(), $($argument)*).is_err() {
+            std::process::exit(0);
+        }
+    };
+}
 
 /// Runs that shrinking a failing seed may take.
 const SHRINK_TRIES: usize = 300;
@@ -56,11 +67,14 @@ pub struct SimArguments {
     /// Planted bug (see `rafture defects`)
     #[arg(long)]
     defect: Option<Defect>,
+    /// Play a situation with a name instead: `list` lists them, `all` plays all of them
+    #[arg(long, conflicts_with = "seeds", value_name = "NAME")]
+    scenario: Option<String>,
     /// Threads; by default one per core
     #[arg(long)]
     threads: Option<usize>,
-    /// Tell every event of the seed, one line each
-    #[arg(long, requires = "seed")]
+    /// Tell every event of a --seed or a --scenario, one line each
+    #[arg(long)]
     trace: bool,
     /// One JSON object on one line
     #[arg(long)]
@@ -78,6 +92,12 @@ struct Failure {
 /// # Errors
 /// When the arguments make no sense.
 pub fn sim(arguments: &SimArguments) -> Result<Verdict, Error> {
+    if let Some(name) = &arguments.scenario {
+        return scenarios(name, arguments);
+    }
+    if arguments.trace && arguments.seed.is_none() {
+        return Err(Error::Input("--trace tells of one run (hint: --seed 1, or --scenario NAME)".into()));
+    }
     let options = options(arguments)?;
     // What is wrong with the faults is wrong with every seed.
     Plan::new(arguments.seed.unwrap_or(arguments.first), options.clone()).map_err(Error::input)?;
@@ -106,6 +126,54 @@ pub fn sim(arguments: &SimArguments) -> Result<Verdict, Error> {
     let seconds = began.elapsed().as_secs_f64();
     let failure = totals.failure.lock().expect("no thread has panicked").take();
     conclude(arguments, &options, &totals, failure, seconds)
+}
+
+/// Lists or plays situations with a name.
+fn scenarios(name: &str, arguments: &SimArguments) -> Result<Verdict, Error> {
+    if name == "list" {
+        for Scenario { name, source, summary, .. } in scenario::all() {
+            say!("{name:<28} {source}\n{:<28} {summary}", "");
+        }
+        return Ok(Verdict::Valid);
+    }
+    let chosen = match name {
+        "all" => scenario::all(),
+        name => vec![scenario::find(name).map_err(Error::Input)?],
+    };
+    let mut verdict = Verdict::Valid;
+    let mut played = Vec::new();
+    for chosen in chosen {
+        let began = Instant::now();
+        let performance = scenario::play(&chosen, arguments.seed.unwrap_or(1), arguments.trace);
+        let seconds = began.elapsed().as_secs_f64();
+        let (messages, bytes) = performance.messages;
+        let simulated = performance.simulated.as_secs_f64();
+        if performance.complaint.is_some() {
+            verdict = Verdict::Invalid;
+        }
+        if arguments.json {
+            played.push(json!({
+                "scenario": chosen.name,
+                "verdict": if performance.complaint.is_some() { Verdict::Invalid } else { Verdict::Valid },
+                "finding": performance.complaint,
+                "simulated_s": simulated,
+                "seconds": seconds,
+                "messages": messages,
+                "bytes": bytes,
+            }));
+            continue;
+        }
+        performance.trace.iter().for_each(|line| say!("{line}"));
+        let end = performance.complaint.as_deref().unwrap_or("as it should");
+        say!(
+            "{:<28} {end}: {simulated:.1} s in {seconds:.2} s, {messages} messages, {bytes} bytes",
+            chosen.name
+        );
+    }
+    if arguments.json {
+        say!("{}", json!({ "verdict": verdict, "scenarios": played }));
+    }
+    Ok(verdict)
 }
 
 fn options(arguments: &SimArguments) -> Result<PlanOptions, Error> {
@@ -209,19 +277,19 @@ fn conclude(
             "trace": shown.as_ref().map(|shown| &shown.lines),
             "command": failure.as_ref().map(|failure| command(arguments, failure.seed)),
         });
-        println!("{object}");
+        say!("{object}");
         return Ok(verdict);
     }
     if let Some(Explanation { lines, schedule }) = &shown {
-        lines.iter().for_each(|line| println!("{line}"));
+        lines.iter().for_each(|line| say!("{line}"));
         if let Some(Failure { seed, finding }) = &failure {
-            println!("\nseed {seed}: {finding}");
-            println!("it takes no more than: {}", if schedule.is_empty() { "nothing" } else { "" });
-            schedule.iter().for_each(|line| println!("  {line}"));
+            say!("\nseed {seed}: {finding}");
+            say!("it takes no more than: {}", if schedule.is_empty() { "nothing" } else { "" });
+            schedule.iter().for_each(|line| say!("  {line}"));
         }
-        println!();
+        say!();
     }
-    println!(
+    say!(
         "{}: {} seeds, {:.1} simulated hours in {seconds:.1} s ({speed:.0} times real time), {} events, {} operations, {} entries",
         verdict,
         total(&totals.seeds),
@@ -231,7 +299,7 @@ fn conclude(
         total(&totals.committed),
     );
     if let Some(failure) = &failure {
-        println!("repeat: {}", command(arguments, failure.seed));
+        say!("repeat: {}", command(arguments, failure.seed));
     }
     Ok(verdict)
 }

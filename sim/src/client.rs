@@ -128,7 +128,7 @@ fn words(ask: &Ask) -> Vec<String> {
     }
 }
 
-fn request(words: &[String], here: bool) -> Request {
+pub(crate) fn request(words: &[String], here: bool) -> Request {
     let mut session = Session::default();
     if here {
         parse(&mut session, vec![Bytes::from("READONLY")]);

@@ -6,7 +6,7 @@
 //!
 //! In reading order: [`plan`] is what a seed decides; `world` lets it happen; `node`, `disk`, `clock` and `network` are what
 //! there is, `client` is who uses it, `fault` what befalls it; `invariants` is what must hold; [`run`] gives the verdict,
-//! and cuts a failing plan down to what is needed to fail. 
+//! and cuts a failing plan down to what is needed to fail. [`scenario`] has situations with a name.
 
 mod client;
 mod clock;
@@ -17,6 +17,7 @@ mod network;
 mod node;
 pub mod plan;
 pub mod run;
+pub mod scenario;
 mod trace;
 mod world;
 

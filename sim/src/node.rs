@@ -67,6 +67,8 @@ pub(crate) struct Up {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asker {
     Client { client: usize, attempt: u64 },
+    /// A scenario, which looks for the answer under this number.
+    Scene(u64),
     /// The operator, who does not listen.
     Operator,
 }
@@ -97,10 +99,11 @@ impl Synced {
         if let Some(hard_state) = write.hard_state {
             (self.term, self.vote) = (hard_state.term, hard_state.vote);
         }
-        if let Some(first) = write.entries.first() {
-            let place = (first.id.index.0 - self.base.0 - 1) as usize;
-            self.entries.truncate(place);
-            self.entries.extend(write.entries.iter().map(|entry| (entry.id.term, entry.chain)));
+        // A snapshot may cover entries that were still on their way to the disk.
+        let beyond = write.entries.iter().filter(|entry| entry.id.index > self.base);
+        if let Some(first) = beyond.clone().next() {
+            self.entries.truncate((first.id.index.0 - self.base.0 - 1) as usize);
+            self.entries.extend(beyond.map(|entry| (entry.id.term, entry.chain)));
         }
         if let Some(chunk) = write.chunk.as_ref().filter(|chunk| chunk.is_last()) {
             let Snapshot { last, chain, .. } = chunk.snapshot;

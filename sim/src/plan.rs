@@ -92,8 +92,8 @@ impl Plan {
             weather,
             lease_drift,
             drift_ppm,
-            clients: random.random_range(3..=6),
-            think: Duration::from_millis(random.random_range(60..250)),
+            clients: random.random_range(4..=6),
+            think: Duration::from_millis(random.random_range(150..600)),
             sync_us: (fast, fast * 4),
             snapshot_bytes: random.random_range(4 << 10..24 << 10),
         })

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use rafture_node::raft::{AppendResult, Body, Configuration, Message};
-use rafture_node::replica::Deed;
+use rafture_node::machine::{Proposal, Requests};
+use rafture_node::replica::{Deed, Request};
 
 /// Lines that were asked for. Without a reader, none is made.
 #[derive(Debug, Default)]
@@ -77,6 +78,20 @@ pub(crate) fn message(message: &Message) -> String {
 
 fn yes(granted: bool) -> &'static str {
     if granted { "yes" } else { "no" }
+}
+
+/// What is asked for, in words.
+pub(crate) fn request(request: &Request) -> String {
+    let words = |request: &Vec<bytes::Bytes>| {
+        request.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect::<Vec<_>>().join(" ")
+    };
+    match request {
+        Request::Write(Proposal::Plain(Requests::One(one))) => {
+            let text = words(one);
+            text.chars().take(80).collect()
+        }
+        other => format!("{other:?}").chars().take(120).collect(),
+    }
 }
 
 /// Members in words.

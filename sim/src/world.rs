@@ -4,7 +4,8 @@
 //! held against the node that it happened to.
 
 use std::cmp::{Ordering, Reverse};
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::time::Duration;
 
 use rafture_checker::history::{Event, EventKind, Process};
 use rafture_node::raft::{Body, Message, NodeId, RequestId, Role};
@@ -32,6 +33,10 @@ const MS: u64 = 1_000_000;
 const PATIENCE: u64 = 1000 * MS;
 /// A client that was refused asks again after so long.
 const RETRY: u64 = 20 * MS;
+/// What a client waits between two operations while something is happening, on average.
+const BUSY_THINK: u64 = 15 * MS;
+/// How long clients are busy after a fault has struck: an election and a bit.
+const BUSY: u64 = 450 * MS;
 /// Events of a paused node come when it goes on; those that it would never have taken in are lost with it.
 const HELD_MAX: usize = 10_000;
 
@@ -48,10 +53,17 @@ pub(crate) struct World {
     pub(crate) broken: Option<Broken>,
     /// No client begins anything any more.
     pub(crate) is_closed: bool,
+    /// Until then clients ask fast: something is happening.
+    pub(crate) busy_until: u64,
     pub(crate) events: u64,
     pub(crate) acknowledged: u64,
     pub(crate) messages: u64,
     pub(crate) message_bytes: u64,
+    /// What scenarios were answered.
+    pub(crate) answers: BTreeMap<u64, Reply>,
+    latest_submission: u64,
+    /// No node waits longer for a leader. A scenario may shorten the timeouts of nodes that it starts.
+    timeout_max: Duration,
     invariants: Invariants,
     due: BinaryHeap<Reverse<Due>>,
     sequence: u64,
@@ -71,7 +83,7 @@ enum What {
     /// A message arrives.
     Message(Box<Message>),
     /// A timer of a node may have run out.
-    Tick { node: usize, life: u64 },
+    Tick { node: usize, life: u64, at: u64 },
     /// The disk has done what it was doing.
     Written { node: usize, life: u64 },
     /// A snapshot was made.
@@ -131,10 +143,14 @@ impl World {
             history: Vec::new(),
             broken: None,
             is_closed: false,
+            busy_until: 0,
             events: 0,
             acknowledged: 0,
             messages: 0,
             message_bytes: 0,
+            answers: BTreeMap::new(),
+            latest_submission: 0,
+            timeout_max: plan.options.election_timeout.1,
             invariants: Invariants::default(),
             due: BinaryHeap::new(),
             sequence: 0,
@@ -194,7 +210,7 @@ impl World {
         }
         match what {
             What::Message(message) => self.receive(*message),
-            What::Tick { node, life } => self.tick(node, life),
+            What::Tick { node, life, at } => self.tick(node, life, at),
             What::Written { node, life } => self.written(node, life),
             What::Saved { node, life } => self.saved(node, life),
             What::Request { node, asker, request } => self.request(node, asker, *request),
@@ -271,6 +287,15 @@ impl World {
         }
     }
 
+    /// A scenario asks a node for something; gives the number under which the answer will be.
+    pub(crate) fn submit(&mut self, node: usize, request: Request) -> u64 {
+        self.latest_submission += 1;
+        let number = self.latest_submission;
+        self.say(node, || format!("is asked for {}", crate::trace::request(&request)));
+        self.request(node, Asker::Scene(number), request);
+        number
+    }
+
     fn receive(&mut self, message: Message) {
         let node = message.to.0 as usize - 1;
         let clock = self.nodes[node].clock.read(self.now);
@@ -281,7 +306,7 @@ impl World {
         }
     }
 
-    fn tick(&mut self, node: usize, life: u64) {
+    fn tick(&mut self, node: usize, life: u64, at: u64) {
         let now = self.now;
         let clock = self.nodes[node].clock.read(now);
         if self.nodes[node].life != life {
@@ -290,6 +315,10 @@ impl World {
         let Some(up) = &mut self.nodes[node].up else {
             return;
         };
+        // An earlier one was set meanwhile, and has come or will.
+        if up.tick_at != at {
+            return;
+        }
         up.tick_at = u64::MAX;
         if up.replica.deadline() <= clock.now {
             up.replica.tick(clock);
@@ -381,9 +410,11 @@ impl World {
         let clock = self.nodes[node].clock.read(self.now);
         let Some(up) = &mut self.nodes[node].up else {
             // Nobody listens there: nothing has happened, and that is certain.
-            if let Asker::Client { client, attempt } = asker {
-                let reply = Reply::Error("NOLEADER the connection was refused".into());
-                self.reply(client, attempt, reply);
+            let reply = Reply::Error("NOLEADER the connection was refused".into());
+            match asker {
+                Asker::Client { client, attempt } => self.reply(client, attempt, reply),
+                Asker::Scene(number) => drop(self.answers.insert(number, reply)),
+                Asker::Operator => {}
             }
             return;
         };
@@ -428,6 +459,10 @@ impl World {
                     let asker = self.nodes[node].up.as_mut().and_then(|up| up.asked.remove(&request));
                     match asker {
                         Some(Asker::Client { client, attempt }) => self.reply(client, attempt, reply),
+                        Some(Asker::Scene(number)) => {
+                            self.say(node, || format!("answers {reply:?}"));
+                            self.answers.insert(number, reply);
+                        }
                         Some(Asker::Operator) => self.say(node, || format!("tells the operator: {reply:?}")),
                         None => {}
                     }
@@ -443,7 +478,7 @@ impl World {
         }
         self.begin_write(node);
         self.set_timer(node);
-        let timeout = self.plan.options.election_timeout.1;
+        let timeout = self.timeout_max;
         let held = self.invariants.after(node, &self.nodes, now, timeout);
         self.broken = self.broken.take().or(held.err());
     }
@@ -486,7 +521,7 @@ impl World {
         let at = clock.when(up.replica.deadline()).max(self.now);
         if at < up.tick_at {
             up.tick_at = at;
-            self.schedule(at, What::Tick { node, life });
+            self.schedule(at, What::Tick { node, life, at });
         }
     }
 
@@ -494,10 +529,24 @@ impl World {
 
     /// A client thinks before it goes on.
     fn rest(&mut self, client: usize) {
-        let mean = self.plan.think.as_nanos() as u64;
+        let mean = match self.now < self.busy_until {
+            true => BUSY_THINK,
+            false => self.plan.think.as_nanos() as u64,
+        };
         let at = self.now + self.random.random_range(mean / 4..mean * 7 / 4);
         let attempt = self.clients[client].attempt;
         self.schedule(at, What::Turn { client, attempt });
+    }
+
+    /// A fault strikes: who would think goes on at once. What goes wrong then is wrong for a moment only, and somebody
+    /// has to look.
+    pub(crate) fn wake_clients(&mut self) {
+        self.busy_until = self.now + BUSY;
+        for client in 0..self.clients.len() {
+            if self.clients[client].wish.is_none() {
+                self.rest(client);
+            }
+        }
     }
 
     fn turn(&mut self, client: usize, attempt: u64) {

@@ -126,16 +126,16 @@ impl Progress {
         self.state = State::Snapshot { snapshot, offset: 0, waiting: false };
     }
 
-    /// The follower's log matches up to `index`. `matched` never falls: an answer may be late.
-    pub(super) fn accepted(&mut self, index: Index) {
+    /// The follower's log matches up to `index`. `matched` never falls: an answer may be late. `base` is the entry before
+    /// the first in the leader's log: a follower that has it needs no snapshot, whatever it was being sent.
+    pub(super) fn accepted(&mut self, index: Index, base: Index) {
         self.matched = self.matched.max(index);
+        self.next = self.next.max(self.matched.next());
         match &mut self.state {
             State::Probe { .. } => self.become_replicate(),
-            State::Replicate(window) => {
-                window.answered(index);
-                self.next = self.next.max(self.matched.next());
-            }
-            State::Snapshot { snapshot, .. } if self.matched >= snapshot.last.index => {
+            State::Replicate(window) => window.answered(index),
+            // What it was sent is in place. If the log has gone on without it meanwhile, the next one follows.
+            State::Snapshot { snapshot, .. } if self.matched >= snapshot.last.index.min(base) => {
                 self.become_replicate();
             }
             State::Snapshot { .. } => {}
@@ -206,25 +206,25 @@ mod tests {
     #[test]
     fn the_window_fills_and_empties_by_messages_and_by_bytes() {
         let mut progress = Progress::new(Index(0), Time(0));
-        progress.accepted(Index(0));
+        progress.accepted(Index(0), Index(0));
         for message in 1..=4 {
             assert!(has_room(&progress));
             progress.sent(Index(message), 1);
         }
         assert!(!has_room(&progress));
-        progress.accepted(Index(3));
+        progress.accepted(Index(3), Index(0));
         assert!(has_room(&progress));
         assert_eq!((progress.matched, progress.next), (Index(3), Index(5)));
         progress.sent(Index(5), 200);
         assert!(!has_room(&progress), "one message is enough when it is long");
-        progress.accepted(Index(5));
+        progress.accepted(Index(5), Index(0));
         assert_eq!((has_room(&progress), progress.in_flight()), (true, (0, 0)));
     }
 
     #[test]
     fn a_refusal_empties_the_window_and_goes_back_to_probing() {
         let mut progress = Progress::new(Index(9), Time(0));
-        progress.accepted(Index(4));
+        progress.accepted(Index(4), Index(0));
         progress.sent(Index(9), 1);
         assert!(progress.maybe_rejected(Index(9), Index(2)));
         assert_eq!(progress.next, Index(5), "never below what surely matches");
@@ -234,9 +234,9 @@ mod tests {
     #[test]
     fn late_answers_change_nothing() {
         let mut progress = Progress::new(Index(9), Time(0));
-        progress.accepted(Index(7));
+        progress.accepted(Index(7), Index(0));
         assert!(!progress.maybe_rejected(Index(6), Index(0)), "refused before it matched");
-        progress.accepted(Index(5));
+        progress.accepted(Index(5), Index(0));
         assert_eq!(progress.matched, Index(7));
     }
 
@@ -258,7 +258,9 @@ mod tests {
         assert_eq!(progress.sendable(&LIMITS), Sendable::Nothing);
         progress.heartbeat_is_due();
         assert_eq!(progress.sendable(&LIMITS), Sendable::Chunk(snapshot, 30), "it may have been lost there");
-        progress.accepted(Index(50));
+        progress.accepted(Index(40), Index(45));
+        assert_eq!((progress.next, progress.state_name()), (Index(91), "snapshot"));
+        progress.accepted(Index(50), Index(45));
         assert_eq!((progress.next, progress.state_name()), (Index(51), "replicate"));
     }
 }

@@ -195,12 +195,13 @@ impl Raft {
 
     /// The leader's side of an answer.
     pub(super) fn append_answered(&mut self, from: NodeId, round: u64, result: AppendResult) {
+        let base = self.log.base().index;
         let Some(follower) = self.answered(from, round) else {
             return;
         };
         match result {
             AppendResult::Accepted { matched } => {
-                follower.accepted(matched);
+                follower.accepted(matched, base);
                 assert!(matched <= self.log.last().index, "{from} has more than it was sent");
                 self.maybe_commit();
             }

@@ -123,12 +123,12 @@ impl Raft {
         installed: bool,
         round: u64,
     ) {
-        let latest = self.snapshots.latest.clone();
+        let (latest, base) = (self.snapshots.latest.clone(), self.log.base().index);
         let Some(follower) = self.answered(from, round) else {
             return;
         };
         match installed {
-            true => follower.accepted(last.index),
+            true => follower.accepted(last.index, base),
             false => follower.received(last, received),
         }
         // A newer snapshot spares the follower what it would have to be sent behind the old one; but what has been
