@@ -46,7 +46,9 @@ fn run(world: &mut World, command: &str, words: [&str; 2], input: &str) {
             world.deliver(0);
         }),
         "settle-pieces" => world.settle(|message| match &message.body {
-            Body::InstallSnapshot { snapshot, offset, data, .. } => offset + (data.len() as u64) < snapshot.size,
+            Body::InstallSnapshot { snapshot, offset, data, .. } => {
+                offset + (data.len() as u64) < snapshot.size
+            }
             _ => true,
         }),
         "lose" => (0..words[0].parse().expect("a number")).for_each(|_| {
@@ -71,9 +73,7 @@ fn run(world: &mut World, command: &str, words: [&str; 2], input: &str) {
         "join" => world.add(node(0)),
         "add" => {
             let voters = [(node(1), String::new())].into();
-            world.ask(node(0), |request| {
-                Input::Reconfigure(request, Change { voters, ..Change::default() })
-            });
+            world.ask(node(0), |request| Input::Reconfigure(request, Change { voters, ..Change::default() }));
         }
         "learn" => {
             let learners = [(node(1), String::new())].into();
@@ -83,9 +83,7 @@ fn run(world: &mut World, command: &str, words: [&str; 2], input: &str) {
         }
         "remove" => {
             let remove = input.lines().map(|name| name.parse().expect("a node")).collect();
-            world.ask(node(0), |request| {
-                Input::Reconfigure(request, Change { remove, ..Change::default() })
-            });
+            world.ask(node(0), |request| Input::Reconfigure(request, Change { remove, ..Change::default() }));
         }
         "transfer" => {
             let target = node(1);

@@ -52,7 +52,8 @@ fn recover(folder: &Path) -> Opened {
 
 fn log_files(folder: &Path) -> Vec<PathBuf> {
     let all = fs::read_dir(folder).expect("a folder").map(|file| file.expect("a file").path());
-    let is_log = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("log-"));
+    let is_log =
+        |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("log-"));
     let mut files: Vec<PathBuf> = all.filter(is_log).collect();
     files.sort();
     files

@@ -63,8 +63,25 @@ pub enum Condition {
 
 /// Every name that `parse` knows.
 const NAMES: [&[u8]; 19] = [
-    b"GET", b"SET", b"DEL", b"EXISTS", b"INCR", b"DECR", b"INCRBY", b"APPEND", b"RPUSH", b"LPUSH", b"RPOP", b"LPOP",
-    b"LLEN", b"LRANGE", b"SADD", b"SREM", b"SMEMBERS", b"SCARD", b"DECRBY",
+    b"GET",
+    b"SET",
+    b"DEL",
+    b"EXISTS",
+    b"INCR",
+    b"DECR",
+    b"INCRBY",
+    b"APPEND",
+    b"RPUSH",
+    b"LPUSH",
+    b"RPOP",
+    b"LPOP",
+    b"LLEN",
+    b"LRANGE",
+    b"SADD",
+    b"SREM",
+    b"SMEMBERS",
+    b"SCARD",
+    b"DECRBY",
 ];
 
 impl Command {

@@ -251,21 +251,25 @@ impl Machine {
         if let Err(wrong_type) = self.list(key) {
             return wrong_type;
         }
-        let length = self.change(key, || Value::List(VecDeque::new()), |slot| {
-            let Value::List(list) = &mut slot.value else {
-                unreachable!("it was a list just now");
-            };
-            for value in values {
-                if first {
-                    slot.digest = value::with_first(slot.digest, value);
-                    list.push_front(owned(value));
-                } else {
-                    slot.digest = slot.digest.wrapping_add(value::at(list.len(), value));
-                    list.push_back(owned(value));
+        let length = self.change(
+            key,
+            || Value::List(VecDeque::new()),
+            |slot| {
+                let Value::List(list) = &mut slot.value else {
+                    unreachable!("it was a list just now");
+                };
+                for value in values {
+                    if first {
+                        slot.digest = value::with_first(slot.digest, value);
+                        list.push_front(owned(value));
+                    } else {
+                        slot.digest = slot.digest.wrapping_add(value::at(list.len(), value));
+                        list.push_back(owned(value));
+                    }
                 }
-            }
-            list.len()
-        });
+                list.len()
+            },
+        );
         Reply::Integer(length as i64)
     }
 
@@ -275,19 +279,23 @@ impl Machine {
             Ok(Some(_)) => {}
             Err(wrong_type) => return wrong_type,
         }
-        let (value, is_empty) = self.change(key, || Value::List(VecDeque::new()), |slot| {
-            let Value::List(list) = &mut slot.value else {
-                unreachable!("it was a list just now");
-            };
-            let value = if first { list.pop_front() } else { list.pop_back() };
-            if let Some(value) = &value {
-                slot.digest = match first {
-                    true => value::without_first(slot.digest, value),
-                    false => slot.digest.wrapping_sub(value::at(list.len(), value)),
+        let (value, is_empty) = self.change(
+            key,
+            || Value::List(VecDeque::new()),
+            |slot| {
+                let Value::List(list) = &mut slot.value else {
+                    unreachable!("it was a list just now");
                 };
-            }
-            (value, list.is_empty())
-        });
+                let value = if first { list.pop_front() } else { list.pop_back() };
+                if let Some(value) = &value {
+                    slot.digest = match first {
+                        true => value::without_first(slot.digest, value),
+                        false => slot.digest.wrapping_sub(value::at(list.len(), value)),
+                    };
+                }
+                (value, list.is_empty())
+            },
+        );
         if is_empty {
             self.remove(key);
         }
@@ -298,16 +306,20 @@ impl Machine {
         if let Err(wrong_type) = self.set_of(key) {
             return wrong_type;
         }
-        let added = self.change(key, || Value::Set(BTreeSet::new()), |slot| {
-            let Value::Set(set) = &mut slot.value else {
-                unreachable!("it was a set just now");
-            };
-            let fresh = members.iter().filter(|member| set.insert(owned(member)));
-            fresh.fold(0, |added, member| {
-                slot.digest = slot.digest.wrapping_add(value::in_set(member));
-                added + 1
-            })
-        });
+        let added = self.change(
+            key,
+            || Value::Set(BTreeSet::new()),
+            |slot| {
+                let Value::Set(set) = &mut slot.value else {
+                    unreachable!("it was a set just now");
+                };
+                let fresh = members.iter().filter(|member| set.insert(owned(member)));
+                fresh.fold(0, |added, member| {
+                    slot.digest = slot.digest.wrapping_add(value::in_set(member));
+                    added + 1
+                })
+            },
+        );
         Reply::Integer(added)
     }
 
@@ -317,19 +329,23 @@ impl Machine {
             Ok(Some(_)) => {}
             Err(wrong_type) => return wrong_type,
         }
-        let (removed, is_empty) = self.change(key, || Value::Set(BTreeSet::new()), |slot| {
-            let Value::Set(set) = &mut slot.value else {
-                unreachable!("it was a set just now");
-            };
-            let mut removed = 0;
-            for member in members {
-                if set.remove(member) {
-                    slot.digest = slot.digest.wrapping_sub(value::in_set(member));
-                    removed += 1;
+        let (removed, is_empty) = self.change(
+            key,
+            || Value::Set(BTreeSet::new()),
+            |slot| {
+                let Value::Set(set) = &mut slot.value else {
+                    unreachable!("it was a set just now");
+                };
+                let mut removed = 0;
+                for member in members {
+                    if set.remove(member) {
+                        slot.digest = slot.digest.wrapping_sub(value::in_set(member));
+                        removed += 1;
+                    }
                 }
-            }
-            (removed, set.is_empty())
-        });
+                (removed, set.is_empty())
+            },
+        );
         if is_empty {
             self.remove(key);
         }
@@ -350,7 +366,12 @@ impl Machine {
     }
 
     /// Changes the value of a key in place; `empty` is what a key without one is given first.
-    fn change<T>(&mut self, key: &Bytes, empty: impl FnOnce() -> Value, deed: impl FnOnce(&mut Slot) -> T) -> T {
+    fn change<T>(
+        &mut self,
+        key: &Bytes,
+        empty: impl FnOnce() -> Value,
+        deed: impl FnOnce(&mut Slot) -> T,
+    ) -> T {
         if !self.keys.contains_key(key) {
             self.insert(key, empty());
         }
@@ -499,7 +520,8 @@ mod tests {
         check(machine, "RPUSH l a;SET s x;SADD m a", ":1;+OK;:1");
         let before = machine.digest();
         let wrong = "-WRONGTYPE Operation against a key holding the wrong kind of value";
-        let script = "GET l;INCRBY l 1;RPUSH s x;SET l 1 IFEQ a;SADD l x;SREM s x;LPOP m;APPEND m x;SMEMBERS s";
+        let script =
+            "GET l;INCRBY l 1;RPUSH s x;SET l 1 IFEQ a;SADD l x;SREM s x;LPOP m;APPEND m x;SMEMBERS s";
         check(machine, script, &[wrong; 9].join(";"));
         let number = "-ERR value is not an integer or out of range";
         check(machine, "INCRBY s 1;INCRBY n x;DECRBY n -9223372036854775808", &[number; 3].join(";"));

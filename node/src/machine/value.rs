@@ -41,9 +41,8 @@ pub(super) fn with_first(digest: u64, value: &[u8]) -> u64 {
 /// The digest of a list whose first element is taken away.
 pub(super) fn without_first(digest: u64, value: &[u8]) -> u64 {
     // Odd numbers have an inverse among the numbers of 64 bits, by Newton's iteration.
-    let inverse = (0..6).fold(BASE, |guess, _| {
-        guess.wrapping_mul(2_u64.wrapping_sub(BASE.wrapping_mul(guess)))
-    });
+    let inverse =
+        (0..6).fold(BASE, |guess, _| guess.wrapping_mul(2_u64.wrapping_sub(BASE.wrapping_mul(guess))));
     digest.wrapping_sub(2).wrapping_sub(at(0, value)).wrapping_mul(inverse).wrapping_add(2)
 }
 

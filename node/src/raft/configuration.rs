@@ -151,7 +151,8 @@ mod tests {
     fn reached_by_agrees_with_counting() {
         for code in 0..4u32.pow(5) {
             let value = |node: NodeId| code / 4u32.pow(node.0 - 1) % 4;
-            for configuration in [joint(&[1, 2, 3, 4], &[]), joint(&[1, 2, 3], &[3, 4, 5]), joint(&[1], &[2, 3])]
+            for configuration in
+                [joint(&[1, 2, 3, 4], &[]), joint(&[1, 2, 3], &[3, 4, 5]), joint(&[1], &[2, 3])]
             {
                 let counted = (0..4).rev().find(|&goal| configuration.is_quorum(|node| value(node) >= goal));
                 assert_eq!(configuration.reached_by(value), counted, "{code}, {configuration:?}");

@@ -145,7 +145,8 @@ impl Raft {
             return;
         };
         let mut fresh = target.voters.difference(&current.voters);
-        let has_caught_up = |node| leader.followers.get(node).is_some_and(|follower| follower.matched >= *goal);
+        let has_caught_up =
+            |node| leader.followers.get(node).is_some_and(|follower| follower.matched >= *goal);
         // Also the configuration that made them learners has to be committed: one change at a time.
         if !settled || !fresh.all(has_caught_up) {
             return;

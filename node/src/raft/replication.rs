@@ -248,7 +248,8 @@ impl Raft {
         let index = match self.config.rules.commit_needs_majority {
             true => self.configuration().reached_by(|node| self.stored(leader, node, durable)),
             false => {
-                let stored = self.configuration().voters.iter().map(|&node| self.stored(leader, node, durable));
+                let stored =
+                    self.configuration().voters.iter().map(|&node| self.stored(leader, node, durable));
                 let mut stored: Vec<Index> = stored.collect();
                 stored.sort_unstable_by(|a, b| b.cmp(a));
                 stored.get((stored.len() / 2).max(1) - 1).copied()

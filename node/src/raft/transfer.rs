@@ -31,7 +31,8 @@ impl Raft {
         if leader.transfer.is_some() {
             return self.refuse(request, Refusal::Transferring);
         }
-        let matched = |node: &NodeId| leader.followers.get(node).map_or(Index(0), |follower| follower.matched);
+        let matched =
+            |node: &NodeId| leader.followers.get(node).map_or(Index(0), |follower| follower.matched);
         let others = voters.iter().copied().filter(|&voter| voter != me);
         let target = target.or_else(|| others.max_by_key(matched));
         match target {

@@ -296,8 +296,7 @@ impl Replica {
 
     fn restore(&mut self, snapshot: &Snapshot) {
         let content = self.restored.take().expect("a snapshot in place was read back");
-        self.machine =
-            Machine::from_image(content).expect("a snapshot whose checksum fits holds a state");
+        self.machine = Machine::from_image(content).expect("a snapshot whose checksum fits holds a state");
         self.note(|machine| Deed::restore(snapshot, machine.digest()));
     }
 

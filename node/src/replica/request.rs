@@ -162,10 +162,8 @@ fn queue(session: &mut Session, request: Vec<Bytes>) -> ParseOutcome {
 }
 
 fn transaction(requests: Vec<Vec<Bytes>>, here: bool) -> ParseOutcome {
-    let commands: Option<Vec<Command>> = requests
-        .iter()
-        .map(|request| Command::parse(request)?.ok().filter(Command::is_read))
-        .collect();
+    let commands: Option<Vec<Command>> =
+        requests.iter().map(|request| Command::parse(request)?.ok().filter(Command::is_read)).collect();
     match commands {
         // What only reads needs no entry.
         Some(commands) => Ask(Request::Read { commands, is_transaction: true, here }),
@@ -283,7 +281,9 @@ mod tests {
             said(session, line);
         }
         match said(session, "EXEC") {
-            Ask(Request::Read { commands, is_transaction: true, here: true }) => assert_eq!(commands.len(), 2),
+            Ask(Request::Read { commands, is_transaction: true, here: true }) => {
+                assert_eq!(commands.len(), 2)
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -319,7 +319,9 @@ mod tests {
             Ask(Request::Change(change)) => assert_eq!(change.learners[&NodeId(4)], address),
             other => panic!("{other:?}"),
         }
-        for line in ["RAFT.ADD", "RAFT.ADD n4", "RAFT.ADD n4 here", "RAFT.ADD x 1/2", "RAFT.REMOVE", "RAFT.REMOVE 3"] {
+        for line in
+            ["RAFT.ADD", "RAFT.ADD n4", "RAFT.ADD n4 here", "RAFT.ADD x 1/2", "RAFT.REMOVE", "RAFT.REMOVE 3"]
+        {
             assert!(matches!(said(session, line), Answer(Reply::Error(_))), "{line}");
         }
     }

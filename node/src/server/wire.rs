@@ -301,7 +301,8 @@ mod tests {
         let configuration = std::sync::Arc::new(Configuration::of(members));
         let snapshot = Snapshot { last: id, chain: 7, configuration: configuration.clone(), size: 9 };
         let change = Payload::Configuration(configuration);
-        let entries = vec![entry(9, Payload::Noop), entry(10, Payload::Command("SET".into())), entry(11, change)];
+        let entries =
+            vec![entry(9, Payload::Noop), entry(10, Payload::Command("SET".into())), entry(11, change)];
         vec![
             Body::PreVote { next: Term(5), last: id },
             Body::PreVoteReply { next: Term(5), granted: true },

@@ -82,12 +82,7 @@ pub fn save(
     result.map(|()| snapshot)
 }
 
-fn write(
-    disk: &mut dyn Disk,
-    node: NodeId,
-    snapshot: &Snapshot,
-    body: &[u8],
-) -> Result<(), StorageError> {
+fn write(disk: &mut dyn Disk, node: NodeId, snapshot: &Snapshot, body: &[u8]) -> Result<(), StorageError> {
     disk.create(MAKING, 0).map_err(failed("create", MAKING))?;
     let head = head(node, snapshot);
     let sum = crc32c::crc32c(body).to_le_bytes();

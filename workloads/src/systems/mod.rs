@@ -3,6 +3,7 @@
 //! A system is one file.
 
 mod rafture;
+mod wanderer;
 
 use std::collections::BTreeMap;
 use std::future::Future;

@@ -1,6 +1,5 @@
 //! `rafture`: the built-in Raft node, a replicated key-value store that speaks RESP.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,13 +8,11 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, Value as Resp};
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
+use super::wanderer::{Attempt, Nodes, Wanderer};
 use super::{Boxed, Client, Launch, Layout, Place, Route, Settings, Status, System};
 use crate::operation::{Answer, Ask};
-
-/// Pause before a node is asked that may not know its leader yet: the resolution of recovery times.
-const ASK_AGAIN: Duration = Duration::from_millis(5);
 
 pub(super) struct Rafture;
 
@@ -73,81 +70,28 @@ impl System for Rafture {
     }
 
     fn client(&self, layout: Arc<Layout>, route: Route) -> Box<dyn Client> {
-        let (Route::Leader(node) | Route::Home(node)) = route;
-        Box::new(RespClient { layout, route, node, connections: BTreeMap::new() })
+        let count = layout.nodes.len();
+        Box::new(Wanderer::new(RespNodes { layout, connections: BTreeMap::new() }, count, route))
     }
 }
 
-struct RespClient {
+/// The nodes, over connections of one client.
+struct RespNodes {
     layout: Arc<Layout>,
-    route: Route,
-    /// The node to ask.
-    node: usize,
     connections: BTreeMap<usize, MultiplexedConnection>,
 }
 
-/// What one try with one node has shown.
-enum Attempt {
-    Replied(Resp),
-    /// It surely had no effect; somebody else may lead.
-    Refused(Cow<'static, str>, Option<usize>),
-    /// It was sent, and nothing certain came back.
-    Lost(Cow<'static, str>),
-}
-
-impl Client for RespClient {
-    fn node(&self) -> usize {
-        self.node
-    }
-
-    fn invoke<'a>(&'a mut self, ask: &'a Ask, deadline: Instant) -> Boxed<'a, (Answer, usize)> {
-        Box::pin(async move {
-            let command = command(ask);
-            // A try that is begun too late ends without an answer, and what could have been certain is not.
-            let last_try = deadline - (deadline - Instant::now()) / 8;
-            loop {
-                let asked = self.node;
-                let (reason, leader) = match self.attempt(&command, deadline).await {
-                    Attempt::Replied(reply) => {
-                        self.go_home();
-                        return (interpret(ask, reply), asked);
-                    }
-                    Attempt::Lost(reason) => {
-                        self.turn_to(None);
-                        self.go_home();
-                        return (Answer::Info(reason), asked);
-                    }
-                    Attempt::Refused(reason, leader) => (reason, leader),
-                };
-                self.turn_to(leader.filter(|&leader| leader != asked));
-                if Instant::now() + ASK_AGAIN >= last_try {
-                    self.go_home();
-                    return (Answer::Fail(reason), asked);
-                }
-                if leader.is_none() {
-                    sleep(ASK_AGAIN).await;
-                }
-            }
-        })
+impl Nodes for RespNodes {
+    fn attempt<'a>(&'a mut self, node: usize, ask: &'a Ask, deadline: Instant) -> Boxed<'a, Attempt> {
+        Box::pin(self.attempt(node, ask, deadline))
     }
 }
 
-impl RespClient {
-    /// Asks the leader next, or when none is known, the next node.
-    fn turn_to(&mut self, leader: Option<usize>) {
-        self.node = leader.unwrap_or((self.node + 1) % self.layout.nodes.len());
-    }
-
-    fn go_home(&mut self) {
-        if let Route::Home(home) = self.route {
-            self.node = home;
-        }
-    }
-
-    async fn attempt(&mut self, command: &Cmd, deadline: Instant) -> Attempt {
-        let mut connection = match self.connections.remove(&self.node) {
+impl RespNodes {
+    async fn attempt(&mut self, node: usize, ask: &Ask, deadline: Instant) -> Attempt {
+        let mut connection = match self.connections.remove(&node) {
             Some(connection) => connection,
-            None => match timeout_at(deadline, connect(self.layout.nodes[self.node].client)).await {
+            None => match timeout_at(deadline, connect(self.layout.nodes[node].client)).await {
                 Ok(Ok(connection)) => connection,
                 Ok(Err(error)) => {
                     return Attempt::Refused(format!("no connection: {error}").into(), None);
@@ -157,14 +101,14 @@ impl RespClient {
         };
         // A connection over which an answer may still come is never used again: it is put back only when the
         // answer is in.
-        let reply = match timeout_at(deadline, connection.send_packed_command(command)).await {
+        let reply = match timeout_at(deadline, connection.send_packed_command(&command(ask))).await {
             Err(_) => return Attempt::Lost("no answer in time".into()),
             Ok(Err(error)) => return Attempt::Lost(error.to_string().into()),
             Ok(Ok(reply)) => reply,
         };
-        self.connections.insert(self.node, connection);
+        self.connections.insert(node, connection);
         match reply.extract_error() {
-            Ok(reply) => Attempt::Replied(reply),
+            Ok(reply) => Attempt::Answered(interpret(ask, reply)),
             Err(error) => self.refusal(&error),
         }
     }
