@@ -21,6 +21,9 @@ fn refused(words: &str, expected: &[&str]) {
 #[test]
 fn runs_that_cannot_be() {
     refused("run --system mongo", &["unknown system `mongo`", "hint: one of rafture"]);
+    refused("run --system etcd --option read=fast", &["cannot be `fast`", "linearizable, serializable"]);
+    refused("run --option read=fast", &["`rafture` has no option `read`"]);
+    refused("run --system etcd --network proxy", &["`etcd` cannot be tested with", "hint: --network netns"]);
     refused("run --workload bank", &["unknown workload `bank`", "register, cas-register"]);
     refused("run --faults meteor", &["unknown fault `meteor`", "kill, pause, partition"]);
     refused("run --faults partition:star", &["unknown shape `star`", "isolate"]);

@@ -33,6 +33,12 @@ fn count(results: &Value, kind: &str, what: &str) -> u64 {
     results["faults"][kind][what].as_u64().unwrap_or(0)
 }
 
+/// What a test says that cannot be done here. Where everything must be, it fails instead.
+fn skip(why: &str) {
+    assert!(std::env::var_os("RAFTURE_REQUIRE_ALL").is_none(), "{why}");
+    eprintln!("skipped: {why}");
+}
+
 #[test]
 fn a_run_with_all_faults_is_valid_and_its_history_can_be_checked_again() {
     let store = tempfile::tempdir().expect("a folder");
@@ -75,10 +81,6 @@ fn proxies_do_without_privilege() {
 /// An ordinary user gets the same network, in a user namespace.
 #[test]
 fn namespaces_do_without_root() {
-    let skip = |why: &str| {
-        assert!(std::env::var_os("RAFTURE_REQUIRE_ALL").is_none(), "{why}");
-        eprintln!("skipped: {why}");
-    };
     if !Uid::effective().is_root() {
         return skip("only root can become an ordinary user (hint: run the tests as root)");
     }
@@ -95,6 +97,65 @@ fn namespaces_do_without_root() {
     let results: Value =
         serde_json::from_str(&ended.out).unwrap_or_else(|error| panic!("{error}: {}", ended.err));
     assert_eq!((ended.code, &results["network"]), (0, &"netns: rootless, in a user namespace".into()));
+}
+
+/// A whole run of etcd; nothing where there is no etcd, or no namespace for it.
+fn run_etcd(store: &Path, words: &str) -> Option<(i32, Value)> {
+    let mut command = rafture("run --json --system etcd --store");
+    let ended = end(command.arg(store).args(words.split_whitespace()));
+    if ended.code == 4 && (ended.err.contains("cannot run here") || ended.err.contains("needs network names"))
+    {
+        skip(ended.err.trim_end());
+        return None;
+    }
+    let results = serde_json::from_str(&ended.out);
+    Some((ended.code, results.unwrap_or_else(|error| panic!("{error}: {}{}", ended.out, ended.err))))
+}
+
+#[test]
+fn etcd_is_valid_under_all_faults() {
+    let store = tempfile::tempdir().expect("a folder");
+    let words = "--nodes 3 --time-limit 8s --interval 2s --faults kill,pause,partition --workload cas-register --seed 6";
+    let Some((code, results)) = run_etcd(store.path(), words) else {
+        return;
+    };
+    assert_eq!((code, &results["verdict"]), (0, &"valid".into()), "{results:#}");
+    for kind in ["kill", "pause", "partition"] {
+        assert!(count(&results, kind, "proven") >= 1, "{kind}: {:#}", results["faults"]);
+    }
+    assert!(
+        results["checkers"]["raft-invariants"].is_null(),
+        "etcd writes no trace to hold against anything"
+    );
+    let log = fs::read_to_string(store.path().join("latest/nodes/n1/stderr.log")).expect("a log");
+    assert!(log.contains("\"heartbeat-interval\":\"30ms\""), "{log}");
+}
+
+/// Reads that a node answers by itself are stale where it was cut off, and the observers ask there.
+#[test]
+fn etcd_that_reads_locally_is_found_to() {
+    let store = tempfile::tempdir().expect("a folder");
+    let words = "--nodes 5 --time-limit 6s --interval 1s --faults partition@leader,partition:halves --option read=serializable --seed 7";
+    let Some((code, results)) = run_etcd(store.path(), words) else {
+        return;
+    };
+    assert_eq!((code, &results["verdict"]), (1, &"invalid".into()), "{results:#}");
+    let linearizability = &results["checkers"]["linearizability"];
+    assert_eq!(linearizability["failure"]["anomaly"], "stale read", "{linearizability:#}");
+    let command = results["command"].as_str().expect("a command");
+    assert!(command.contains("--system etcd --option read=serializable"), "{command}");
+}
+
+#[test]
+fn a_system_whose_program_is_missing_is_the_harness_failing() {
+    let store = tempfile::tempdir().expect("a folder");
+    let ended = end(rafture("run --system etcd --store").arg(store.path()).env("PATH", "/nowhere"));
+    let expected =
+        "rafture: `etcd` cannot run here: there is no program `etcd` (hint: apt-get install etcd-server)";
+    assert_eq!((ended.code, ended.err.trim_end()), (4, expected));
+    assert!(!store.path().join("latest").exists(), "it is said before there is a run");
+    let listed = end(rafture("systems").env("PATH", "/nowhere"));
+    assert!(listed.code == 0 && listed.out.contains("hint: apt-get install etcd-server"), "{}", listed.out);
 }
 
 /// The suite can find what it is for.

@@ -12,6 +12,9 @@ pub struct RunArguments {
     /// System under test (see `rafture systems`)
     #[arg(long, default_value = "rafture")]
     pub system: String,
+    /// Something about the system that can be chosen (see `rafture systems`); may be given several times
+    #[arg(long = "option", value_name = "NAME=VALUE")]
+    pub options: Vec<String>,
     /// Nodes of the cluster
     #[arg(long, default_value_t = 5)]
     pub nodes: usize,

@@ -19,7 +19,7 @@ use rafture_checker::verdict::Verdict;
 use rafture_nemesis::clean;
 use rafture_nemesis::clock::RunClock;
 use rafture_nemesis::cluster::Cluster;
-use rafture_nemesis::hosts::Hosts;
+use rafture_nemesis::hosts::{Hosts, Network};
 use rafture_nemesis::injector::Injector;
 use rafture_nemesis::ledger::{Ledger, LedgerLine, State};
 use rafture_nemesis::process::NodeSpec;
@@ -76,6 +76,10 @@ pub fn run(plan: &Plan, rafture: PathBuf, stop: watch::Receiver<bool>) -> Result
 fn drive(plan: &Plan, rafture: PathBuf, stop: watch::Receiver<bool>) -> Result<Finished, Error> {
     let began = Instant::now();
     let started = SystemTime::now();
+    let system = systems::configured(&plan.system, &plan.options).map_err(Error::Input)?;
+    if let Some(lack) = system.lack() {
+        return Err(Error::Harness(format!("`{}` cannot run here: {lack}", plan.system)));
+    }
     let store = Store::open(&plan.store).map_err(Error::input)?;
     clean::clean(store.path())
         .map_err(|error| Error::Harness(format!("cannot clean up after a former run: {error}")))?;
@@ -86,10 +90,16 @@ fn drive(plan: &Plan, rafture: PathBuf, stop: watch::Receiver<bool>) -> Result<F
     let hosts =
         Hosts::open(plan.network.parse().map_err(Error::Input)?, plan.nodes).map_err(Error::harness)?;
     let network = hosts.reason().to_owned();
+    if hosts.network() == Network::Proxy && !system.reaches_peers_separately() {
+        return Err(Error::Harness(format!(
+            "`{}` needs network namespaces, and here is {network} (hint: run as root, or see `rafture doctor`)",
+            plan.system
+        )));
+    }
     eprintln!("{}: {} nodes of {} on {network}, seed {}", plan.name, plan.nodes, plan.system, plan.seed);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(Error::harness)?;
-    let stage = Stage::new(plan, &folder, hosts, rafture)?;
+    let stage = Stage::new(plan, &folder, hosts, system, rafture)?;
     let record = runtime.block_on(stage.play(plan, &folder, stop))?;
     runtime.shutdown_background();
     let results = conclude(plan, &folder, &record, network, started, began)?;
@@ -113,8 +123,13 @@ struct Record {
 }
 
 impl Stage {
-    fn new(plan: &Plan, folder: &RunFolder, hosts: Hosts, rafture: PathBuf) -> Result<Stage, Error> {
-        let system = systems::find(&plan.system).map_err(Error::Input)?;
+    fn new(
+        plan: &Plan,
+        folder: &RunFolder,
+        hosts: Hosts,
+        system: Box<dyn System>,
+        rafture: PathBuf,
+    ) -> Result<Stage, Error> {
         let workload = workload::find(&plan.workload).map_err(Error::Input)?;
         let base = folder.path().canonicalize().map_err(Error::harness)?;
         let place = |node: usize| {
@@ -298,6 +313,7 @@ fn conclude(
     started: SystemTime,
     began: Instant,
 ) -> Result<Results, Error> {
+    let system = systems::find(&plan.system).map_err(Error::Input)?;
     let workload = workload::find(&plan.workload).map_err(Error::Input)?;
     let names: Vec<String> = (1..=plan.nodes).map(|node| format!("n{node}")).collect();
     let (traces, complaints) = judge::read_traces(folder.path(), &names);
@@ -312,7 +328,7 @@ fn conclude(
         history: &record.history,
         model: workload.model(),
         operations: workload.operations(),
-        traces: &traces,
+        traces: system.writes_traces().then_some(&traces),
         faults: &faults,
         kinds: &kinds,
         crashes: &record.crashes,

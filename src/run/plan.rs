@@ -6,11 +6,12 @@
 use std::path::{Path, PathBuf};
 
 use rafture_nemesis::fault::{self, FaultKind, FaultSpec};
-use rafture_nemesis::hosts::NODES_MAX;
+use rafture_nemesis::hosts::{NODES_MAX, NetworkChoice};
 use rafture_nemesis::schedule::Schedule;
 use rafture_node::rules::Defect;
 use rafture_workloads::load::CLIENTS_MAX;
-use rafture_workloads::{systems, workload};
+use rafture_workloads::systems::{self, Options, System};
+use rafture_workloads::workload;
 use serde::{Deserialize, Serialize};
 use std::hash::{BuildHasher, RandomState};
 
@@ -31,6 +32,9 @@ pub struct Plan {
     pub name: String,
     /// System under test.
     pub system: String,
+    /// What was chosen about it.
+    #[serde(default)]
+    pub options: Options,
     /// What the clients do.
     pub workload: String,
     /// Nodes of the cluster.
@@ -74,7 +78,8 @@ impl Plan {
     /// # Errors
     /// The first argument that cannot be followed, and what to try instead.
     pub fn new(arguments: &RunArguments) -> Result<Plan, Error> {
-        let system = systems::find(&arguments.system).map_err(Error::Input)?;
+        let options = options(&arguments.options)?;
+        let system = systems::configured(&arguments.system, &options).map_err(Error::Input)?;
         let workload = workload::find(&arguments.workload).map_err(Error::Input)?;
         let defect =
             arguments.defect.as_deref().map(str::parse::<Defect>).transpose().map_err(Error::Input)?;
@@ -85,6 +90,7 @@ impl Plan {
                 simulated.kind, simulated.kind
             )));
         }
+        check_abilities(arguments, &*system)?;
         check_numbers(arguments)?;
         let concurrency = concurrency(&arguments.concurrency, arguments.nodes)?;
         let seed = arguments.seed.unwrap_or_else(fresh_seed);
@@ -92,10 +98,11 @@ impl Plan {
         let name = arguments.name.clone().unwrap_or_else(|| format!("{}-{}", system.name(), workload.name()));
         Ok(Plan {
             rafture: env!("CARGO_PKG_VERSION").into(),
-            command: command(arguments, seed),
+            command: command(arguments, &options, seed),
             controller: rafture_nemesis::clean::controller(),
             name,
             system: system.name().into(),
+            options,
             workload: workload.name().into(),
             nodes: arguments.nodes,
             faults: arguments.faults.clone(),
@@ -115,6 +122,38 @@ impl Plan {
             store: arguments.store.clone(),
         })
     }
+}
+
+/// `NAME=VALUE`, each name once.
+fn options(texts: &[String]) -> Result<Options, Error> {
+    let mut options = Options::new();
+    for text in texts {
+        let Some((name, value)) = text.split_once('=') else {
+            return Err(Error::Input(format!("`{text}` is no option (hint: NAME=VALUE)")));
+        };
+        if options.insert(name.into(), value.into()).is_some() {
+            return Err(Error::Input(format!("the option `{name}` is given twice (hint: leave one out)")));
+        }
+    }
+    Ok(options)
+}
+
+/// What not every system can do.
+fn check_abilities(arguments: &RunArguments, system: &dyn System) -> Result<(), Error> {
+    let network: NetworkChoice = arguments.network.parse().map_err(Error::Input)?;
+    if network == NetworkChoice::Proxy && !system.reaches_peers_separately() {
+        return Err(Error::Input(format!(
+            "`{}` cannot be tested with `--network proxy`: a node of it has the same address for all others (hint: --network netns)",
+            system.name()
+        )));
+    }
+    if arguments.defect.is_some() && !system.has_planted_bugs() {
+        return Err(Error::Input(format!(
+            "`{}` has no planted bugs (hint: leave out --defect)",
+            system.name()
+        )));
+    }
+    Ok(())
 }
 
 fn check_numbers(arguments: &RunArguments) -> Result<(), Error> {
@@ -162,7 +201,7 @@ fn schedule(arguments: &RunArguments, specs: &[FaultSpec], seed: u64) -> Result<
 }
 
 /// The line that makes the same plan: every flag that matters, in full.
-fn command(arguments: &RunArguments, seed: u64) -> String {
+fn command(arguments: &RunArguments, options: &Options, seed: u64) -> String {
     let default = RunArguments::default();
     let mut line = vec!["rafture run".to_owned()];
     let mut flag = |name: &str, value: String, default: String| {
@@ -172,6 +211,9 @@ fn command(arguments: &RunArguments, seed: u64) -> String {
     };
     let path = |path: &Path| path.display().to_string();
     flag("system", arguments.system.clone(), default.system);
+    for (name, value) in options {
+        flag("option", format!("{name}={value}"), String::new());
+    }
     flag("nodes", arguments.nodes.to_string(), default.nodes.to_string());
     flag("workload", arguments.workload.clone(), default.workload);
     flag("faults", arguments.faults.clone(), default.faults);
@@ -215,9 +257,12 @@ mod tests {
 
     #[test]
     fn the_command_of_a_plan_makes_the_same_plan() {
-        for flags in
-            ["", "--nodes 3 --seed 7", "--rate 500 --faults kill@leader --time-limit 90s --name nightly"]
-        {
+        for flags in [
+            "",
+            "--nodes 3 --seed 7",
+            "--system etcd --option read=serializable",
+            "--rate 500 --faults kill@leader --time-limit 90s --name nightly",
+        ] {
             let one = plan(flags).expect("a plan");
             let other = plan(one.command.strip_prefix("rafture run").expect("a command")).expect("a plan");
             let text = |plan: &Plan| serde_json::to_string(plan).expect("plain data");
@@ -229,6 +274,16 @@ mod tests {
     fn what_cannot_be_followed_is_said_in_one_line() {
         for (flags, start) in [
             ("--system mongo", "unknown system `mongo` (hint: one of"),
+            ("--option read=fast", "`rafture` has no option `read` (hint: it has none)"),
+            ("--system etcd --option speed=high", "`etcd` has no option `speed` (hint: it has `read`)"),
+            (
+                "--system etcd --option read=fast",
+                "the option `read` of `etcd` cannot be `fast` (hint: one of linearizable, serializable)",
+            ),
+            ("--option read", "`read` is no option (hint: NAME=VALUE)"),
+            ("--option a=1 --option a=2", "the option `a` is given twice"),
+            ("--system etcd --network proxy", "`etcd` cannot be tested with `--network proxy`"),
+            ("--system etcd --defect read-local", "`etcd` has no planted bugs"),
             ("--workload bank", "unknown workload `bank` (hint: one of"),
             ("--defect bugs", "unknown defect `bugs` (hint: one of"),
             ("--nodes 0", "0 nodes are not possible"),

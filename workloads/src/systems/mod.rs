@@ -1,13 +1,16 @@
 //! Systems under test: how a node is started, when it is ready, who leads, and how a client speaks to it.
 //!
-//! A system is one file.
+//! A system is one file, or a folder. What it has in common with others is `wanderer`: how a client goes from node to node.
 
+mod etcd;
 mod rafture;
 mod wanderer;
 
 use std::collections::BTreeMap;
+use std::env;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -68,6 +71,20 @@ pub struct Launch {
     pub environment: BTreeMap<String, String>,
 }
 
+/// Something about a system that `--option NAME=VALUE` changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SystemOption {
+    /// Its name.
+    pub name: &'static str,
+    /// What it can be; the first is what it is unless another is chosen.
+    pub values: &'static [&'static str],
+    /// One line for people.
+    pub summary: &'static str,
+}
+
+/// Chosen values by the names of options.
+pub type Options = BTreeMap<String, String>;
+
 /// What a node says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Status {
@@ -83,6 +100,18 @@ pub trait System: Send + Sync {
     fn name(&self) -> &'static str;
     /// One line for people.
     fn summary(&self) -> &'static str;
+    /// What this machine lacks to run it: one line, with what to do about it.
+    fn lack(&self) -> Option<String>;
+    /// What can be chosen about it.
+    fn options(&self) -> &'static [SystemOption];
+    /// Chooses one of the values of one of its options.
+    fn choose(&mut self, name: &str, value: &str);
+    /// Whether its nodes write traces that Raft's invariants can be held against.
+    fn writes_traces(&self) -> bool;
+    /// Whether a node can be told an address for each peer of its own, so that a proxy can stand on every link.
+    fn reaches_peers_separately(&self) -> bool;
+    /// Whether it knows the bugs that `--defect` plants.
+    fn has_planted_bugs(&self) -> bool;
     /// How to start node number `node`.
     fn launch(&self, node: usize, layout: &Layout, settings: &Settings) -> Launch;
     /// Asks a node how it is; `None` when it does not answer within `patience`.
@@ -110,7 +139,7 @@ pub trait Client: Send {
 
 /// Every system there is.
 pub fn all() -> Vec<Box<dyn System>> {
-    vec![Box::new(rafture::Rafture)]
+    vec![Box::new(rafture::Rafture), Box::new(etcd::Etcd::default())]
 }
 
 /// The system of that name.
@@ -122,6 +151,41 @@ pub fn find(name: &str) -> Result<Box<dyn System>, String> {
         let names: Vec<&str> = all().iter().map(|system| system.name()).collect();
         format!("unknown system `{name}` (hint: one of {})", names.join(", "))
     })
+}
+
+/// The system of that name, with these choices made.
+///
+/// # Errors
+/// A line that names what there is to choose from.
+pub fn configured(name: &str, options: &Options) -> Result<Box<dyn System>, String> {
+    let mut system = find(name)?;
+    for (option, value) in options {
+        let known = system.options();
+        let Some(found) = known.iter().find(|known| known.name == option) else {
+            let names: Vec<String> = known.iter().map(|known| format!("`{}`", known.name)).collect();
+            let hint =
+                if names.is_empty() { "it has none".into() } else { format!("it has {}", names.join(", ")) };
+            return Err(format!("`{name}` has no option `{option}` (hint: {hint})"));
+        };
+        if !found.values.contains(&value.as_str()) {
+            let values = found.values.join(", ");
+            return Err(format!(
+                "the option `{option}` of `{name}` cannot be `{value}` (hint: one of {values})"
+            ));
+        }
+        system.choose(option, value);
+    }
+    Ok(system)
+}
+
+/// Says so if a program is not in the search path, and which Debian package has it.
+fn program_missing(program: &str, package: &str) -> Option<String> {
+    let is_program = |folder: PathBuf| {
+        let file = folder.join(program).metadata();
+        file.is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+    };
+    let found = env::var_os("PATH").is_some_and(|path| env::split_paths(&path).any(is_program));
+    (!found).then(|| format!("there is no program `{program}` (hint: apt-get install {package})"))
 }
 
 /// The node that leads, by its own word: of several that say so, the one with the latest term.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
 use super::wanderer::{Attempt, Nodes, Wanderer};
-use super::{Boxed, Client, Launch, Layout, Place, Route, Settings, Status, System};
+use super::{Boxed, Client, Launch, Layout, Place, Route, Settings, Status, System, SystemOption};
 use crate::operation::{Answer, Ask};
 
 pub(super) struct Rafture;
@@ -23,6 +23,30 @@ impl System for Rafture {
 
     fn summary(&self) -> &'static str {
         "the built-in Raft node, a replicated key-value store"
+    }
+
+    fn lack(&self) -> Option<String> {
+        None
+    }
+
+    fn options(&self) -> &'static [SystemOption] {
+        &[]
+    }
+
+    fn choose(&mut self, name: &str, _: &str) {
+        panic!("there is no option `{name}`");
+    }
+
+    fn writes_traces(&self) -> bool {
+        true
+    }
+
+    fn reaches_peers_separately(&self) -> bool {
+        true
+    }
+
+    fn has_planted_bugs(&self) -> bool {
+        true
     }
 
     fn launch(&self, node: usize, layout: &Layout, settings: &Settings) -> Launch {
