@@ -10,6 +10,7 @@ use rafture_reports::terminal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::bench::{self, BenchArguments};
 use crate::check::{self, CheckArguments};
 use crate::error::Error;
 use crate::lists;
@@ -48,6 +49,7 @@ enum Command {
     Doctor(StoreArguments),
     Clean(StoreArguments),
     Sim(SimArguments),
+    Bench(BenchArguments),
     Node(NodeArguments),
 }
 
@@ -99,6 +101,7 @@ fn obey(command: Command) -> Result<Verdict, Error> {
             Ok(Verdict::Valid)
         }
         Command::Clean(arguments) => clean_up(&arguments),
+        Command::Bench(arguments) => bench::bench(&arguments),
         Command::Sim(arguments) => sim::sim(&arguments),
         Command::Node(arguments) => node::node(arguments).map(|()| Verdict::Valid),
     }

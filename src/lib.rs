@@ -3,6 +3,7 @@
 //! In reading order: [`cli`] is what is typed; [`run`] is one test from plan to verdict; [`check`], [`report`],
 //! [`lists`] and [`node`] are the other commands; [`duration`] and [`error`] are what they share.
 
+pub mod bench;
 pub mod check;
 pub mod cli;
 pub mod duration;

@@ -102,9 +102,9 @@ pub fn sim(arguments: &SimArguments) -> Result<Verdict, Error> {
     // What is wrong with the faults is wrong with every seed.
     Plan::new(arguments.seed.unwrap_or(arguments.first), options.clone()).map_err(Error::input)?;
     let (first, count) = arguments.seed.map_or((arguments.first, arguments.seeds), |seed| (seed, 1));
-    let threads = arguments.threads.unwrap_or_else(|| {
-        std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
-    });
+    let threads = arguments
+        .threads
+        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get));
     let began = Instant::now();
     let totals = Totals::default();
     let next = AtomicU64::new(first);

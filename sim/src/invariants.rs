@@ -62,7 +62,8 @@ impl Invariants {
         let mut life = self.lives.remove(&id).unwrap_or_default();
         if life.number != node.life {
             // Term and vote outlive a restart, as far as anybody was told; the rest begins anew.
-            life = Life { number: node.life, term: node.synced.term, vote: node.synced.vote, ..Life::default() };
+            life =
+                Life { number: node.life, term: node.synced.term, vote: node.synced.vote, ..Life::default() };
         }
         let leads = standing.role == Role::Leader;
 
@@ -72,7 +73,10 @@ impl Invariants {
         })?;
         if hard_state.term == life.term && life.vote.is_some() {
             ensure(hard_state.vote == life.vote, 2, || {
-                format!("{id} changed its vote in term {}: {:?}, then {:?}", life.term, life.vote, hard_state.vote)
+                format!(
+                    "{id} changed its vote in term {}: {:?}, then {:?}",
+                    life.term, life.vote, hard_state.vote
+                )
             })?;
         }
         // 1: one leader per term.
@@ -82,9 +86,7 @@ impl Invariants {
         }
         // 10: a leader only appends, and nothing in the log is of a later term.
         let last = raft.last();
-        ensure(last.term <= hard_state.term, 10, || {
-            format!("{id} has {last} in term {}", hard_state.term)
-        })?;
+        ensure(last.term <= hard_state.term, 10, || format!("{id} has {last} in term {}", hard_state.term))?;
         if leads && life.leads && life.term == hard_state.term {
             ensure(last.index >= life.last, 10, || format!("{id} leads and cut its log at {}", last.index))?;
             let entry = raft.known_at(life.last);
@@ -159,7 +161,9 @@ impl Invariants {
             if commit != before {
                 let digest = replica.machine().digest();
                 let known = *self.digests.entry(commit).or_insert(digest);
-                ensure(known == digest, 5, || format!("{id} has come to another state after entry {commit}"))?;
+                ensure(known == digest, 5, || {
+                    format!("{id} has come to another state after entry {commit}")
+                })?;
             }
         }
         Ok(())
@@ -235,7 +239,10 @@ impl Invariants {
             Body::RequestVote { .. } => {
                 let voted = synced.term > message.term || synced.vote == Some(id);
                 ensure(has_promised && voted, 2, || {
-                    format!("{id} stands for election in term {} without its own vote on its disk", message.term)
+                    format!(
+                        "{id} stands for election in term {} without its own vote on its disk",
+                        message.term
+                    )
                 })
             }
             Body::AppendEntriesReply { result: AppendResult::Accepted { matched }, .. } => {

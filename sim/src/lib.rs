@@ -21,6 +21,6 @@ pub mod scenario;
 mod trace;
 mod world;
 
-pub use plan::{Plan, PlanOptions};
 pub use invariants::Broken;
+pub use plan::{Plan, PlanOptions};
 pub use run::{Finding, Outcome, run, shrink};

@@ -66,7 +66,10 @@ pub(crate) struct Up {
 /// Who waits for an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asker {
-    Client { client: usize, attempt: u64 },
+    Client {
+        client: usize,
+        attempt: u64,
+    },
     /// A scenario, which looks for the answer under this number.
     Scene(u64),
     /// The operator, who does not listen.
@@ -169,7 +172,8 @@ impl Node {
             true => Configuration::of(founders.map(|id| (NodeId(id), address(NodeId(id)))).collect()),
             false => Configuration::default(),
         };
-        let seed = plan.seed.wrapping_mul(1 << 20).wrapping_add(self.life << 8).wrapping_add(self.id.0.into());
+        let seed =
+            plan.seed.wrapping_mul(1 << 20).wrapping_add(self.life << 8).wrapping_add(self.id.0.into());
         let config = Config {
             id: self.id,
             configuration,

@@ -134,7 +134,8 @@ fn come_to_rest(world: &mut World) {
 fn agreement(world: &World) -> Result<(), String> {
     let leader = world.leader().ok_or("nobody leads")?;
     let raft = world.nodes[leader].replica().expect("it leads").raft();
-    let (goal, digest) = (raft.last().index, world.nodes[leader].replica().expect("it leads").machine().digest());
+    let (goal, digest) =
+        (raft.last().index, world.nodes[leader].replica().expect("it leads").machine().digest());
     if raft.commit() != goal {
         return Err(format!("the leader has committed {} of {goal} entries", raft.commit()));
     }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use rafture_node::raft::{AppendResult, Body, Configuration, Message};
 use rafture_node::machine::{Proposal, Requests};
+use rafture_node::raft::{AppendResult, Body, Configuration, Message};
 use rafture_node::replica::{Deed, Request};
 
 /// Lines that were asked for. Without a reader, none is made.
@@ -52,7 +52,9 @@ pub(crate) fn message(message: &Message) -> String {
         Body::AppendEntries { previous, entries, commit, .. } => match &entries[..] {
             [] => format!("heartbeat after {previous}, commit {commit}"),
             [one] => format!("append {} after {previous}, commit {commit}", one.id),
-            [first, .., last] => format!("append {} to {} after {previous}, commit {commit}", first.id, last.id),
+            [first, .., last] => {
+                format!("append {} to {} after {previous}, commit {commit}", first.id, last.id)
+            }
         },
         Body::AppendEntriesReply { result: AppendResult::Accepted { matched }, .. } => {
             format!("accepted up to {matched}")

@@ -128,7 +128,8 @@ impl World {
         let mut node = |id: usize| {
             let rate = random.random_range(1_000_000 - drift..=1_000_000 + drift);
             // No two machines were started at the same time.
-            let clock = NodeClock::new(random.random_range(MS..1000 * MS), rate, random.random_range(0..5000));
+            let clock =
+                NodeClock::new(random.random_range(MS..1000 * MS), rate, random.random_range(0..5000));
             Node::new(NodeId(id as u32), clock)
         };
         let nodes = (1..=count).map(&mut node).collect();
@@ -467,9 +468,9 @@ impl World {
                         None => {}
                     }
                 }
-                Effect::Configured(configuration) => self.say(node, || {
-                    format!("goes by {}", crate::trace::configuration(&configuration))
-                }),
+                Effect::Configured(configuration) => {
+                    self.say(node, || format!("goes by {}", crate::trace::configuration(&configuration)))
+                }
                 Effect::Note(deed) => self.say(node, || crate::trace::deed(&deed)),
             }
         }
@@ -617,9 +618,8 @@ impl World {
             (Some(session), Reply::Integer(length)) => {
                 let serial = insistent.serial;
                 if length.cast_unsigned() != serial {
-                    let sentence = format!(
-                        "session {session} has appended {serial} values, and there are {length}"
-                    );
+                    let sentence =
+                        format!("session {session} has appended {serial} values, and there are {length}");
                     self.broken = Some(Broken { number: 14, sentence });
                 }
             }

@@ -150,6 +150,7 @@ impl Stage {
             heartbeat: plan.heartbeat.0,
             seed: plan.seed,
             defect: plan.defect.clone(),
+            traced: true,
         };
         let spec = |node: usize| {
             let launch = system.launch(node, &layout, &settings);

@@ -241,6 +241,7 @@ fn launched(timeout_ms: u64, heartbeat_ms: u64, flag: &str) -> String {
         heartbeat: Duration::from_millis(heartbeat_ms),
         seed: 1,
         defect: None,
+        traced: true,
     };
     let layout = layout(&[([10, 0, 0, 1], 7000).into(), ([10, 0, 0, 2], 7000).into()]);
     let launch = systems::find("etcd").expect("a system").launch(1, &layout, &settings);

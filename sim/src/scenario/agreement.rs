@@ -107,7 +107,9 @@ fn follower_failure(scene: &mut Scene) -> Result<(), String> {
     let number = scene.submit(leader, &["RPUSH", "log", "104"]);
     scene.wait(2 * ELECTION);
     ensure(!scene.succeeded(number), || "a write was answered without a quorum".into())?;
-    ensure((0..3).all(|node| scene.commit(node) <= last), || "something was committed without a quorum".into())
+    ensure((0..3).all(|node| scene.commit(node) <= last), || {
+        "something was committed without a quorum".into()
+    })
 }
 
 fn leader_failure(scene: &mut Scene) -> Result<(), String> {
@@ -122,7 +124,9 @@ fn leader_failure(scene: &mut Scene) -> Result<(), String> {
         scene.submit(node, &["RPUSH", "log", "104"]);
     }
     scene.wait(2 * ELECTION);
-    ensure((0..3).all(|node| scene.commit(node) <= last), || "something was committed without a quorum".into())
+    ensure((0..3).all(|node| scene.commit(node) <= last), || {
+        "something was committed without a quorum".into()
+    })
 }
 
 fn fail_agree(scene: &mut Scene) -> Result<(), String> {
@@ -149,7 +153,9 @@ fn fail_no_agree(scene: &mut Scene) -> Result<(), String> {
     let number = scene.submit(leader, &["RPUSH", "log", "20"]);
     scene.wait(2 * ELECTION);
     ensure(!scene.succeeded(number), || "a write was answered without a quorum".into())?;
-    ensure((0..5).all(|node| scene.commit(node) <= before), || "something was committed without a quorum".into())?;
+    ensure((0..5).all(|node| scene.commit(node) <= before), || {
+        "something was committed without a quorum".into()
+    })?;
     for step in 1..4 {
         scene.connect((leader + step) % 5);
     }
@@ -162,7 +168,8 @@ fn concurrent(scene: &mut Scene) -> Result<(), String> {
     let leader = scene.one_leader()?;
     let numbers: Vec<u64> =
         (0..5).map(|number| scene.submit(leader, &["RPUSH", "log", &number.to_string()])).collect();
-    scene.wait_for(2000, "all five answers", |scene| numbers.iter().all(|&number| scene.succeeded(number)))?;
+    scene
+        .wait_for(2000, "all five answers", |scene| numbers.iter().all(|&number| scene.succeeded(number)))?;
     let mut agreed = scene.agreed(leader);
     agreed.sort();
     ensure(agreed == ["0", "1", "2", "3", "4"], || format!("{agreed:?}"))

@@ -65,7 +65,8 @@ fn minority_leader(scene: &mut Scene) -> Result<(), String> {
 fn half_sent(scene: &mut Scene) -> Result<(), String> {
     let old = scene.one_leader()?;
     scene.one("before", 5)?;
-    let (with, without): (Vec<usize>, Vec<usize>) = (0..5).filter(|&node| node != old).partition(|&node| node == (old + 1) % 5);
+    let (with, without): (Vec<usize>, Vec<usize>) =
+        (0..5).filter(|&node| node != old).partition(|&node| node == (old + 1) % 5);
     without.iter().for_each(|&node| scene.disconnect(node));
     let write = scene.submit(old, &["RPUSH", "log", "half sent"]);
     let last = scene.last(old);
@@ -124,7 +125,9 @@ fn majority_gone(scene: &mut Scene) -> Result<(), String> {
     scene.no_leader()?;
     let left = (leader + 3) % 5;
     ensure(scene.commit(left) <= before, || "something was committed without a majority".into())?;
-    ensure(scene.term(left).0 < 3, || format!("PreVote did not keep the term from growing: {}", scene.term(left)))?;
+    ensure(scene.term(left).0 < 3, || {
+        format!("PreVote did not keep the term from growing: {}", scene.term(left))
+    })?;
     scene.start(gone[0]);
     scene.one("after", 3)?;
     gone.iter().for_each(|&node| scene.start(node));

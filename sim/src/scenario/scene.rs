@@ -61,9 +61,11 @@ impl Scene {
     }
 
     pub(super) fn finish(self, result: Done) -> Performance {
-        let broken = self.world.broken.as_ref().map(|broken| {
-            format!("invariant {}: {}", broken.number, broken.sentence)
-        });
+        let broken = self
+            .world
+            .broken
+            .as_ref()
+            .map(|broken| format!("invariant {}: {}", broken.number, broken.sentence));
         Performance {
             complaint: broken.or(result.err()),
             simulated: Duration::from_nanos(self.world.now),
@@ -246,7 +248,11 @@ impl Scene {
     pub(super) fn one(&mut self, command: &str, expected: usize) -> Result<Index, String> {
         let end = self.world.now + 10_000_000_000;
         while self.world.now < end && self.world.broken.is_none() {
-            let leader = self.leaders().into_iter().filter(|&node| self.is_connected(node)).max_by_key(|&node| self.term(node));
+            let leader = self
+                .leaders()
+                .into_iter()
+                .filter(|&node| self.is_connected(node))
+                .max_by_key(|&node| self.term(node));
             let Some(leader) = leader else {
                 self.wait(LOOK);
                 continue;

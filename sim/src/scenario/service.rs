@@ -126,7 +126,11 @@ fn submit_in_minority(scene: &mut Scene) -> Result<(), String> {
     scene.wait(ELECTION);
     scene.connect(leader);
     scene.one("last", 3)?;
-    ensure(numbers.iter().all(|&number| !scene.succeeded(number)), || "a lost command was acknowledged".into())?;
-    ensure(numbers.iter().all(|&number| scene.answer(number).is_some()), || "a client waits for ever".into())?;
+    ensure(numbers.iter().all(|&number| !scene.succeeded(number)), || {
+        "a lost command was acknowledged".into()
+    })?;
+    ensure(numbers.iter().all(|&number| scene.answer(number).is_some()), || {
+        "a client waits for ever".into()
+    })?;
     ensure(scene.agreed(leader) == ["first", "kept", "last"], || format!("{:?}", scene.agreed(leader)))
 }

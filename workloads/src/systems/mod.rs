@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::bench::Driver;
 use crate::operation::{Answer, Ask};
 
 /// A future that can be kept and sent.
@@ -58,6 +59,8 @@ pub struct Settings {
     pub seed: u64,
     /// Planted bug, if any.
     pub defect: Option<String>,
+    /// Whether nodes tell what they do inside, if they can.
+    pub traced: bool,
 }
 
 /// How to start a node.
@@ -116,6 +119,13 @@ pub trait System: Send + Sync {
     fn launch(&self, node: usize, layout: &Layout, settings: &Settings) -> Launch;
     /// Asks a node how it is; `None` when it does not answer within `patience`.
     fn status<'a>(&'a self, place: &'a Place, patience: Duration) -> Boxed<'a, Option<Status>>;
+    /// Connections for `count` clients to the node at `place`, which leads: how a program that wants speed would make
+    /// them.
+    fn drivers<'a>(
+        &'a self,
+        place: &'a Place,
+        count: usize,
+    ) -> Boxed<'a, Result<Vec<Box<dyn Driver>>, String>>;
     /// A client.
     fn client(&self, layout: Arc<Layout>, route: Route) -> Box<dyn Client>;
 }

@@ -1,17 +1,22 @@
 //! `rafture`: the built-in Raft node, a replicated key-value store that speaks RESP.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::{Bytes, BytesMut};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, Value as Resp};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use super::wanderer::{Attempt, Nodes, Wanderer};
 use super::{Boxed, Client, Launch, Layout, Place, Route, Settings, Status, System, SystemOption};
+use crate::bench::Driver;
 use crate::operation::{Answer, Ask};
 
 pub(super) struct Rafture;
@@ -62,7 +67,6 @@ impl System for Rafture {
             ("--peer", place.peer.to_string()),
             ("--members", members.join(",")),
             ("--data", path("data")),
-            ("--trace", path("trace.jsonl")),
             ("--election-timeout", format!("{}us..{}us", low.as_micros(), high.as_micros())),
             ("--heartbeat", format!("{}us", settings.heartbeat.as_micros())),
             ("--cluster", settings.seed.to_string()),
@@ -72,6 +76,9 @@ impl System for Rafture {
         .flat_map(|(flag, value)| [flag.to_owned(), value])
         .collect();
         arguments.insert(0, "node".into());
+        if settings.traced {
+            arguments.extend(["--trace".into(), path("trace.jsonl")]);
+        }
         if let Some(defect) = &settings.defect {
             arguments.extend(["--defect".into(), defect.clone()]);
         }
@@ -90,6 +97,22 @@ impl System for Rafture {
             let text = timeout_at(deadline, ask).await.ok()??;
             let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
             Some(Status { term: field("term")?.parse().ok()?, leads: field("role")? == "Leader" })
+        })
+    }
+
+    fn drivers<'a>(
+        &'a self,
+        place: &'a Place,
+        count: usize,
+    ) -> Boxed<'a, Result<Vec<Box<dyn Driver>>, String>> {
+        Box::pin(async move {
+            let mut drivers: Vec<Box<dyn Driver>> = Vec::new();
+            for _ in 0..count {
+                let stream = TcpStream::connect(place.client).await.map_err(|error| error.to_string())?;
+                stream.set_nodelay(true).map_err(|error| error.to_string())?;
+                drivers.push(Box::new(RespDriver { stream, output: Vec::new(), input: BytesMut::new() }));
+            }
+            Ok(drivers)
         })
     }
 
@@ -183,5 +206,68 @@ fn interpret(ask: &Ask, reply: Resp) -> Answer {
         ("cas", Resp::Nil) => Answer::Fail("another value".into()),
         ("write" | "cas", Resp::Okay) => Answer::Ok(ask.value.clone()),
         (_, reply) => Answer::Info(format!("a strange reply: {reply:?}").into()),
+    }
+}
+
+/// One connection, one request at a time, in the plainest RESP.
+struct RespDriver {
+    stream: TcpStream,
+    output: Vec<u8>,
+    input: BytesMut,
+}
+
+impl Driver for RespDriver {
+    fn put<'a>(&'a mut self, key: &'a str, value: &'a Bytes) -> Boxed<'a, Result<(), String>> {
+        Box::pin(async move {
+            self.output.clear();
+            let (key_bytes, value_bytes) = (key.len(), value.len());
+            let _ = write!(self.output, "*3\r\n$3\r\nSET\r\n${key_bytes}\r\n{key}\r\n${value_bytes}\r\n");
+            self.output.extend_from_slice(value);
+            self.output.extend_from_slice(b"\r\n");
+            self.exchange().await
+        })
+    }
+
+    fn get<'a>(&'a mut self, key: &'a str) -> Boxed<'a, Result<(), String>> {
+        Box::pin(async move {
+            self.output.clear();
+            let _ = write!(self.output, "*2\r\n$3\r\nGET\r\n${}\r\n{key}\r\n", key.len());
+            self.exchange().await
+        })
+    }
+}
+
+impl RespDriver {
+    /// Sends the request, waits for the whole reply. An error, and a value that is not there, are failures.
+    async fn exchange(&mut self) -> Result<(), String> {
+        self.stream.write_all(&self.output).await.map_err(|error| error.to_string())?;
+        self.input.clear();
+        loop {
+            if let Some(length) = reply_length(&self.input) {
+                return match self.input[0] {
+                    _ if length == 0 => Err("there is no such value".into()),
+                    b'-' => Err(String::from_utf8_lossy(&self.input).trim_end().to_owned()),
+                    _ => Ok(()),
+                };
+            }
+            match self.stream.read_buf(&mut self.input).await {
+                Ok(0) => return Err("the node has closed the connection".into()),
+                Ok(_) => {}
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+    }
+}
+
+/// Bytes of a whole reply; 0 for a value that is not there; `None` when the rest is still to come.
+fn reply_length(input: &[u8]) -> Option<usize> {
+    let line = input.iter().position(|&byte| byte == b'\n')? + 1;
+    let number = || std::str::from_utf8(&input[1..line]).ok()?.trim_end().parse::<i64>().ok();
+    match input[0] {
+        b'$' => match number()? {
+            length if length < 0 => Some(0),
+            length => Some(line + length as usize + 2).filter(|&end| end <= input.len()),
+        },
+        _ => Some(line),
     }
 }

@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::uri::PathAndQuery;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
@@ -24,6 +25,7 @@ use super::wanderer::{Attempt, Nodes, Wanderer};
 use super::{
     Boxed, Client, Launch, Layout, Place, Route, Settings, Status, System, SystemOption, program_missing,
 };
+use crate::bench::Driver;
 use crate::operation::{Answer, Ask};
 use messages::{
     Compare, CompareTarget, MemberListRequest, PutRequest, RangeRequest, Request, RequestOp, ResponseHeader,
@@ -44,6 +46,9 @@ const REFUSALS: [&str; 4] = [
     "etcdserver: too many requests",
     "etcdserver: mvcc: database space exceeded",
 ];
+
+/// Clients of a benchmark that share a connection.
+const CLIENTS_PER_CONNECTION: usize = 16;
 
 #[derive(Default)]
 pub(super) struct Etcd {
@@ -124,6 +129,26 @@ impl System for Etcd {
         })
     }
 
+    /// Several clients share a connection, as HTTP/2 is made for; with one for each, etcd would be slower.
+    fn drivers<'a>(
+        &'a self,
+        place: &'a Place,
+        count: usize,
+    ) -> Boxed<'a, Result<Vec<Box<dyn Driver>>, String>> {
+        Box::pin(async move {
+            let mut channels = Vec::new();
+            for _ in 0..count.div_ceil(CLIENTS_PER_CONNECTION) {
+                channels.push(connect(place.client).await.map_err(|error| innermost(&error))?);
+            }
+            let serializable = self.serializable;
+            let driver = |client: usize| -> Box<dyn Driver> {
+                let channel = channels[client % channels.len()].clone();
+                Box::new(GrpcDriver { channel, serializable })
+            };
+            Ok((0..count).map(driver).collect())
+        })
+    }
+
     fn client(&self, layout: Arc<Layout>, route: Route) -> Box<dyn Client> {
         let count = layout.nodes.len();
         let nodes = GrpcNodes {
@@ -135,6 +160,32 @@ impl System for Etcd {
             term: 0,
         };
         Box::new(Wanderer::new(nodes, count, route))
+    }
+}
+
+/// One client's share of a connection.
+struct GrpcDriver {
+    channel: Channel,
+    serializable: bool,
+}
+
+impl Driver for GrpcDriver {
+    fn put<'a>(&'a mut self, key: &'a str, value: &'a Bytes) -> Boxed<'a, Result<(), String>> {
+        let request = PutRequest { key: key.as_bytes().to_vec(), value: value.to_vec() };
+        Box::pin(
+            async move { call(&self.channel, request).await.map(drop).map_err(|status| innermost(&status)) },
+        )
+    }
+
+    fn get<'a>(&'a mut self, key: &'a str) -> Boxed<'a, Result<(), String>> {
+        let request = RangeRequest { key: key.as_bytes().to_vec(), serializable: self.serializable };
+        Box::pin(async move {
+            let response = call(&self.channel, request).await.map_err(|status| innermost(&status))?;
+            match response.kvs.is_empty() {
+                true => Err("there is no such value".into()),
+                false => Ok(()),
+            }
+        })
     }
 }
 
