@@ -131,7 +131,8 @@ fn etcd_is_valid_under_all_faults() {
     assert!(log.contains("\"heartbeat-interval\":\"30ms\""), "{log}");
 }
 
-/// Reads that a node answers by itself are stale where it was cut off, and the observers ask there.
+/// Reads that a node answers by itself are late by a little at any time, and by much where it was cut off. Which read of the
+/// many is taken for evidence, and so what it is called, differs from run to run.
 #[test]
 fn etcd_that_reads_locally_is_found_to() {
     let store = tempfile::tempdir().expect("a folder");
@@ -141,7 +142,8 @@ fn etcd_that_reads_locally_is_found_to() {
     };
     assert_eq!((code, &results["verdict"]), (1, &"invalid".into()), "{results:#}");
     let linearizability = &results["checkers"]["linearizability"];
-    assert_eq!(linearizability["failure"]["anomaly"], "stale read", "{linearizability:#}");
+    let sentence = linearizability["failure"]["sentence"].as_str().expect("a sentence");
+    assert!(linearizability["verdict"] == "invalid" && sentence.contains(" read k"), "{linearizability:#}");
     let command = results["command"].as_str().expect("a command");
     assert!(command.contains("--system etcd --option read=serializable"), "{command}");
 }

@@ -92,8 +92,9 @@ fn drive(plan: &Plan, rafture: PathBuf, stop: watch::Receiver<bool>) -> Result<F
     let network = hosts.reason().to_owned();
     if hosts.network() == Network::Proxy && !system.reaches_peers_separately() {
         return Err(Error::Harness(format!(
-            "`{}` needs network namespaces, and here is {network} (hint: run as root, or see `rafture doctor`)",
-            plan.system
+            "`{}` needs network namespaces: {} (hint: run as root, or see `rafture doctor`)",
+            plan.system,
+            network.trim_start_matches("proxy: ")
         )));
     }
     eprintln!("{}: {} nodes of {} on {network}, seed {}", plan.name, plan.nodes, plan.system, plan.seed);
