@@ -22,7 +22,11 @@ use crate::systems::Boxed;
 /// Longest latency that is told from longer ones, in microseconds.
 const LATENCY_MAX_US: u64 = 60_000_000;
 
-/// A connection to the node that leads, for one operation at a time.
+/// Clients that share a connection, in every system: programs that want speed send the requests of many users over few
+/// connections.
+pub const CLIENTS_PER_CONNECTION: usize = 16;
+
+/// One client's way to the node that leads, for one operation at a time.
 pub trait Driver: Send {
     /// Writes a value.
     ///

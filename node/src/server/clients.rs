@@ -1,11 +1,11 @@
-//! Connections of clients. What a client has sent at once is asked at once, as far as the order of its commands does not
-//! forbid it, and answered in order.
+//! Connections of clients. What a client has sent is asked as soon as it is there, also while earlier requests are under
+//! way, as far as the order of its commands does not forbid it; and answered in order.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
@@ -15,8 +15,8 @@ use super::event::{Event, Form};
 use crate::replica::{ParseOutcome, Request, Session, parse};
 use crate::resp::{self, ProtocolError, Reply};
 
-/// Requests of one connection that are asked together.
-const BATCH_MAX: usize = 1024;
+/// Requests of one connection that may be under way. Beyond it, nothing more is read.
+const PENDING_MAX: usize = 4096;
 /// Pause when no connection can be taken.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 /// Strangers that are remembered, so that each is complained about once.
@@ -58,100 +58,239 @@ pub(super) async fn accept(listener: TcpListener, events: mpsc::Sender<Event>) {
 /// Serves a client until it goes (`None`), the node stops (`None`), or it sends what is no request.
 async fn serve(mut stream: TcpStream, events: mpsc::Sender<Event>) -> Option<Result<(), ProtocolError>> {
     stream.set_nodelay(true).ok()?;
-    let mut session = Session::default();
-    let mut input = BytesMut::with_capacity(4 << 10);
-    let mut output = BytesMut::with_capacity(4 << 10);
-    let mut run = Run::default();
+    let mut connection = Connection::default();
     loop {
-        match resp::decode_request(&mut input) {
-            Ok(Some(request)) if request.is_empty() => {}
-            Ok(Some(request)) => run.take(&mut session, request, &events, &mut output).await?,
-            Ok(None) => {
-                run.finish(&events, &mut output).await?;
-                if !output.is_empty() {
-                    stream.write_all(&output).await.ok()?;
-                    output.clear();
-                }
-                if stream.read_buf(&mut input).await.ok()? == 0 {
-                    return None;
-                }
-            }
-            Err(error) => {
-                run.finish(&events, &mut output).await?;
-                resp::encode_reply(&Reply::Error(format!("ERR {error}")), &mut output);
-                stream.write_all(&output).await.ok()?;
-                return Some(Err(error));
-            }
+        let understood = connection.understand();
+        connection.ask(&events).await?;
+        connection.collect();
+        if !connection.output.is_empty() {
+            stream.write_all(&connection.output).await.ok()?;
+            connection.output.clear();
+        }
+        if let Err(error) = understood {
+            connection.finish().await?;
+            resp::encode_reply(&Reply::Error(format!("ERR {error}")), &mut connection.output);
+            stream.write_all(&connection.output).await.ok()?;
+            return Some(Err(error));
+        }
+        let may_read = connection.may_read();
+        let Connection { pending, input, output, .. } = &mut connection;
+        tokio::select! {
+            biased;
+            answered = answer_of_first(pending), if !pending.is_empty() => answered?.encode(output),
+            count = stream.read_buf(input), if may_read => if count.ok()? == 0 {
+                return None;
+            },
         }
     }
 }
 
-/// Requests that can be asked together without anybody seeing another order than the client's: all of them writes,
-/// which the log keeps in order, or all of them reads.
+/// A connection between two waits.
 #[derive(Default)]
-struct Run {
-    requests: Vec<Request>,
+struct Connection {
+    session: Session,
+    input: BytesMut,
+    output: BytesMut,
+    /// What was understood and not yet asked: writes alone, or reads alone.
+    run: Vec<Request>,
+    /// What comes next but has to wait until everything before it was answered.
+    held: Option<ParseOutcome>,
+    /// What was asked, in order.
+    pending: VecDeque<Pending>,
+    /// What those that are under way are; they may overtake each other only among themselves.
+    order: Option<Order>,
 }
 
-impl Run {
-    /// Takes a request into the run, or ends the run before it; `None` when the node stops.
-    async fn take(
-        &mut self,
-        session: &mut Session,
-        request: Vec<Bytes>,
-        events: &mpsc::Sender<Event>,
-        output: &mut BytesMut,
-    ) -> Option<()> {
-        match parse(session, request) {
-            ParseOutcome::Ask(request) => {
-                if !self.fits(&request) {
-                    self.finish(events, output).await?;
+/// Requests that may be under way together: the log keeps writes in order, and reads do not mind each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Writes,
+    Reads {
+        here: bool,
+    },
+    /// By itself.
+    Alone,
+}
+
+enum Pending {
+    Known(Reply),
+    Asked(oneshot::Receiver<Vec<Reply>>),
+    Report(oneshot::Receiver<String>),
+}
+
+enum Answered {
+    Replies(Vec<Reply>),
+    Text(String),
+}
+
+impl Answered {
+    fn encode(self, output: &mut BytesMut) {
+        match self {
+            Answered::Replies(replies) => replies.iter().for_each(|reply| resp::encode_reply(reply, output)),
+            Answered::Text(text) => resp::encode_reply(&Reply::Bulk(text.into()), output),
+        }
+    }
+}
+
+/// Waits for the first of those that are under way, and takes it off; `None` when the node stops.
+async fn answer_of_first(pending: &mut VecDeque<Pending>) -> Option<Answered> {
+    let answered = match pending.front_mut()? {
+        Pending::Known(reply) => Answered::Replies(vec![reply.clone()]),
+        Pending::Asked(receiver) => Answered::Replies(receiver.await.ok()?),
+        Pending::Report(receiver) => Answered::Text(receiver.await.ok()?),
+    };
+    pending.pop_front();
+    Some(answered)
+}
+
+impl Order {
+    fn of(outcome: &ParseOutcome) -> Order {
+        match outcome {
+            ParseOutcome::Ask(Request::Write(_)) => Order::Writes,
+            ParseOutcome::Ask(Request::Read { here, .. }) => Order::Reads { here: *here },
+            ParseOutcome::Ask(Request::Change(_) | Request::Transfer(_) | Request::Snapshot)
+            | ParseOutcome::Answer(_)
+            | ParseOutcome::Info
+            | ParseOutcome::RaftInfo => Order::Alone,
+        }
+    }
+}
+
+impl Connection {
+    fn may_read(&self) -> bool {
+        self.held.is_none() && self.pending.len() < PENDING_MAX
+    }
+
+    /// Understands as many requests as may be under way together with those that are.
+    fn understand(&mut self) -> Result<(), ProtocolError> {
+        loop {
+            let outcome = match self.held.take() {
+                Some(outcome) => outcome,
+                None => match self.next()? {
+                    Some(outcome) => outcome,
+                    None => return Ok(()),
+                },
+            };
+            let is_idle = self.pending.is_empty() && self.run.is_empty();
+            let order = Order::of(&outcome);
+            let fits = is_idle || self.order == Some(order) && order != Order::Alone;
+            if !fits || self.pending.len() >= PENDING_MAX {
+                self.held = Some(outcome);
+                return Ok(());
+            }
+            self.order = Some(order);
+            match outcome {
+                ParseOutcome::Ask(request) => self.run.push(request),
+                ParseOutcome::Answer(reply) => self.pending.push_back(Pending::Known(reply)),
+                ParseOutcome::Info | ParseOutcome::RaftInfo => {
+                    self.held = Some(outcome);
+                    return Ok(());
                 }
-                self.requests.push(request);
             }
-            ParseOutcome::Answer(reply) => {
-                self.finish(events, output).await?;
-                resp::encode_reply(&reply, output);
+        }
+    }
+
+    fn next(&mut self) -> Result<Option<ParseOutcome>, ProtocolError> {
+        loop {
+            match resp::decode_request(&mut self.input)? {
+                None => return Ok(None),
+                Some(request) if request.is_empty() => {}
+                Some(request) => return Ok(Some(parse(&mut self.session, request))),
             }
-            ParseOutcome::Info => self.report(Form::Redis, events, output).await?,
-            ParseOutcome::RaftInfo => self.report(Form::Raft, events, output).await?,
+        }
+    }
+
+    /// Asks what was understood; `None` when the node stops.
+    async fn ask(&mut self, events: &mpsc::Sender<Event>) -> Option<()> {
+        if !self.run.is_empty() {
+            let (reply, answered) = oneshot::channel();
+            let run = std::mem::take(&mut self.run);
+            events.send(Event::Ask(run, reply)).await.ok()?;
+            self.pending.push_back(Pending::Asked(answered));
+        }
+        let form = match self.held {
+            Some(ParseOutcome::Info) => Form::Redis,
+            Some(ParseOutcome::RaftInfo) => Form::Raft,
+            Some(ParseOutcome::Ask(_) | ParseOutcome::Answer(_)) | None => return Some(()),
+        };
+        if self.pending.is_empty() {
+            let (reply, answered) = oneshot::channel();
+            self.held = None;
+            events.send(Event::Report(form, reply)).await.ok()?;
+            self.pending.push_back(Pending::Report(answered));
         }
         Some(())
     }
 
-    fn fits(&self, request: &Request) -> bool {
-        let alike = self.requests.last().is_none_or(|last| match (last, request) {
-            (Request::Write(_), Request::Write(_)) => true,
-            (Request::Read { here: one, .. }, Request::Read { here: other, .. }) => one == other,
-            _ => false,
-        });
-        alike && self.requests.len() < BATCH_MAX
+    /// Takes the answers that are there already.
+    fn collect(&mut self) {
+        while let Some(first) = self.pending.front_mut() {
+            let answered = match first {
+                Pending::Known(reply) => Answered::Replies(vec![reply.clone()]),
+                Pending::Asked(receiver) => match receiver.try_recv() {
+                    Ok(replies) => Answered::Replies(replies),
+                    Err(_) => return,
+                },
+                Pending::Report(receiver) => match receiver.try_recv() {
+                    Ok(text) => Answered::Text(text),
+                    Err(_) => return,
+                },
+            };
+            self.pending.pop_front();
+            answered.encode(&mut self.output);
+        }
     }
 
-    async fn report(
-        &mut self,
-        form: Form,
-        events: &mpsc::Sender<Event>,
-        output: &mut BytesMut,
-    ) -> Option<()> {
-        self.finish(events, output).await?;
-        let (reply, answered) = oneshot::channel();
-        events.send(Event::Report(form, reply)).await.ok()?;
-        let text = answered.await.ok()?;
-        resp::encode_reply(&Reply::Bulk(text.into()), output);
+    /// Waits for everything that is under way; `None` when the node stops.
+    async fn finish(&mut self) -> Option<()> {
+        while !self.pending.is_empty() {
+            answer_of_first(&mut self.pending).await?.encode(&mut self.output);
+        }
         Some(())
     }
+}
 
-    /// Asks what has gathered and waits for all answers.
-    async fn finish(&mut self, events: &mpsc::Sender<Event>, output: &mut BytesMut) -> Option<()> {
-        if self.requests.is_empty() {
-            return Some(());
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn request(words: &[&str]) -> Bytes {
+        let words: Vec<Bytes> = words.iter().map(|word| Bytes::copy_from_slice(word.as_bytes())).collect();
+        let mut buffer = BytesMut::new();
+        resp::encode_request(&words, &mut buffer);
+        buffer.freeze()
+    }
+
+    fn orders(connection: &Connection) -> (usize, usize, bool) {
+        (connection.run.len(), connection.pending.len(), connection.held.is_some())
+    }
+
+    #[test]
+    fn writes_go_together_and_a_read_waits_for_them() {
+        let mut connection = Connection::default();
+        for words in [&["SET", "a", "1"][..], &["SET", "a", "2"], &["GET", "a"], &["GET", "a"]] {
+            connection.input.extend_from_slice(&request(words));
         }
-        let (reply, answered) = oneshot::channel();
-        events.send(Event::Ask(std::mem::take(&mut self.requests), reply)).await.ok()?;
-        for reply in answered.await.ok()? {
-            resp::encode_reply(&reply, output);
+        connection.understand().expect("requests");
+        assert_eq!(orders(&connection), (2, 0, true), "both writes, and the first read is held");
+        assert!(!connection.may_read());
+        connection.run.clear();
+        connection.understand().expect("requests");
+        assert_eq!(orders(&connection), (2, 0, false), "both reads once the writes are through");
+    }
+
+    #[test]
+    fn what_is_known_at_once_keeps_its_place() {
+        let mut connection = Connection::default();
+        for words in [&["SET", "a", "1"][..], &["PING"], &["SET", "a", "2"]] {
+            connection.input.extend_from_slice(&request(words));
         }
-        Some(())
+        connection.understand().expect("requests");
+        assert_eq!(orders(&connection), (1, 0, true));
+        connection.run.clear();
+        connection.understand().expect("requests");
+        assert_eq!(orders(&connection), (0, 1, true), "PONG, and the next write waits");
     }
 }

@@ -1,22 +1,23 @@
 //! `rafture`: the built-in Raft node, a replicated key-value store that speaks RESP.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, Value as Resp};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::wanderer::{Attempt, Nodes, Wanderer};
 use super::{Boxed, Client, Launch, Layout, Place, Route, Settings, Status, System, SystemOption};
-use crate::bench::Driver;
+use crate::bench::{CLIENTS_PER_CONNECTION, Driver};
 use crate::operation::{Answer, Ask};
 
 pub(super) struct Rafture;
@@ -106,13 +107,18 @@ impl System for Rafture {
         count: usize,
     ) -> Boxed<'a, Result<Vec<Box<dyn Driver>>, String>> {
         Box::pin(async move {
-            let mut drivers: Vec<Box<dyn Driver>> = Vec::new();
-            for _ in 0..count {
+            let mut connections = Vec::new();
+            for _ in 0..count.div_ceil(CLIENTS_PER_CONNECTION) {
                 let stream = TcpStream::connect(place.client).await.map_err(|error| error.to_string())?;
                 stream.set_nodelay(true).map_err(|error| error.to_string())?;
-                drivers.push(Box::new(RespDriver { stream, output: Vec::new(), input: BytesMut::new() }));
+                let (requests, inbox) = mpsc::unbounded_channel();
+                tokio::spawn(carry(stream, inbox));
+                connections.push(requests);
             }
-            Ok(drivers)
+            let driver = |client: usize| -> Box<dyn Driver> {
+                Box::new(RespDriver { requests: connections[client % connections.len()].clone() })
+            };
+            Ok((0..count).map(driver).collect())
         })
     }
 
@@ -209,65 +215,92 @@ fn interpret(ask: &Ask, reply: Resp) -> Answer {
     }
 }
 
-/// One connection, one request at a time, in the plainest RESP.
+/// One client's share of a connection, on which requests and replies follow each other in the same order.
 struct RespDriver {
-    stream: TcpStream,
-    output: Vec<u8>,
-    input: BytesMut,
+    requests: mpsc::UnboundedSender<(Vec<u8>, oneshot::Sender<Result<(), String>>)>,
 }
 
 impl Driver for RespDriver {
     fn put<'a>(&'a mut self, key: &'a str, value: &'a Bytes) -> Boxed<'a, Result<(), String>> {
-        Box::pin(async move {
-            self.output.clear();
-            let (key_bytes, value_bytes) = (key.len(), value.len());
-            let _ = write!(self.output, "*3\r\n$3\r\nSET\r\n${key_bytes}\r\n{key}\r\n${value_bytes}\r\n");
-            self.output.extend_from_slice(value);
-            self.output.extend_from_slice(b"\r\n");
-            self.exchange().await
-        })
+        let mut request = Vec::with_capacity(value.len() + key.len() + 48);
+        let (key_bytes, value_bytes) = (key.len(), value.len());
+        // Writing to a vector cannot fail.
+        let _ = write!(request, "*3\r\n$3\r\nSET\r\n${key_bytes}\r\n{key}\r\n${value_bytes}\r\n");
+        request.extend_from_slice(value);
+        request.extend_from_slice(b"\r\n");
+        Box::pin(self.exchange(request))
     }
 
     fn get<'a>(&'a mut self, key: &'a str) -> Boxed<'a, Result<(), String>> {
-        Box::pin(async move {
-            self.output.clear();
-            let _ = write!(self.output, "*2\r\n$3\r\nGET\r\n${}\r\n{key}\r\n", key.len());
-            self.exchange().await
-        })
+        let mut request = Vec::with_capacity(key.len() + 32);
+        let _ = write!(request, "*2\r\n$3\r\nGET\r\n${}\r\n{key}\r\n", key.len());
+        Box::pin(self.exchange(request))
     }
 }
 
 impl RespDriver {
-    /// Sends the request, waits for the whole reply. An error, and a value that is not there, are failures.
-    async fn exchange(&mut self) -> Result<(), String> {
-        self.stream.write_all(&self.output).await.map_err(|error| error.to_string())?;
-        self.input.clear();
-        loop {
-            if let Some(length) = reply_length(&self.input) {
-                return match self.input[0] {
-                    _ if length == 0 => Err("there is no such value".into()),
-                    b'-' => Err(String::from_utf8_lossy(&self.input).trim_end().to_owned()),
-                    _ => Ok(()),
+    /// Sends the request, waits for the whole reply.
+    async fn exchange(&self, request: Vec<u8>) -> Result<(), String> {
+        let (reply, replied) = oneshot::channel();
+        let gone = || "the connection has ended".to_owned();
+        self.requests.send((request, reply)).map_err(|_| gone())?;
+        replied.await.map_err(|_| gone())?
+    }
+}
+
+/// Carries requests of several clients over one connection until they or the node are gone.
+async fn carry(
+    mut stream: TcpStream,
+    mut requests: mpsc::UnboundedReceiver<(Vec<u8>, oneshot::Sender<Result<(), String>>)>,
+) {
+    let (mut output, mut input) = (Vec::new(), BytesMut::new());
+    let mut waiting = VecDeque::new();
+    loop {
+        tokio::select! {
+            request = requests.recv() => {
+                let mut next = match request {
+                    Some(request) => Some(request),
+                    None => return,
                 };
+                while let Some((request, reply)) = next {
+                    output.extend_from_slice(&request);
+                    waiting.push_back(reply);
+                    next = requests.try_recv().ok();
+                }
+                if stream.write_all(&output).await.is_err() {
+                    return;
+                }
+                output.clear();
             }
-            match self.stream.read_buf(&mut self.input).await {
-                Ok(0) => return Err("the node has closed the connection".into()),
-                Ok(_) => {}
-                Err(error) => return Err(error.to_string()),
+            count = stream.read_buf(&mut input), if !waiting.is_empty() => {
+                if count.is_ok_and(|count| count == 0) {
+                    return;
+                }
+                while let Some((length, result)) = take_reply(&input) {
+                    input.advance(length);
+                    if let Some(reply) = waiting.pop_front() {
+                        // The client may have gone.
+                        let _ = oneshot::Sender::send(reply, result);
+                    }
+                }
             }
         }
     }
 }
 
-/// Bytes of a whole reply; 0 for a value that is not there; `None` when the rest is still to come.
-fn reply_length(input: &[u8]) -> Option<usize> {
+/// The first whole reply: its length, and whether it is a success. An error is none, nor is a value that is not there.
+fn take_reply(input: &[u8]) -> Option<(usize, Result<(), String>)> {
     let line = input.iter().position(|&byte| byte == b'\n')? + 1;
-    let number = || std::str::from_utf8(&input[1..line]).ok()?.trim_end().parse::<i64>().ok();
+    let text = || String::from_utf8_lossy(&input[1..line]).trim_end().to_owned();
     match input[0] {
-        b'$' => match number()? {
-            length if length < 0 => Some(0),
-            length => Some(line + length as usize + 2).filter(|&end| end <= input.len()),
+        b'$' => match text().parse::<i64>() {
+            Ok(length) if length >= 0 => {
+                let end = line + length as usize + 2;
+                (end <= input.len()).then_some((end, Ok(())))
+            }
+            _ => Some((line, Err("there is no such value".into()))),
         },
-        _ => Some(line),
+        b'-' => Some((line, Err(text()))),
+        _ => Some((line, Ok(()))),
     }
 }

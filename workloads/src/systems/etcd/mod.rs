@@ -25,7 +25,7 @@ use super::wanderer::{Attempt, Nodes, Wanderer};
 use super::{
     Boxed, Client, Launch, Layout, Place, Route, Settings, Status, System, SystemOption, program_missing,
 };
-use crate::bench::Driver;
+use crate::bench::{CLIENTS_PER_CONNECTION, Driver};
 use crate::operation::{Answer, Ask};
 use messages::{
     Compare, CompareTarget, MemberListRequest, PutRequest, RangeRequest, Request, RequestOp, ResponseHeader,
@@ -46,9 +46,6 @@ const REFUSALS: [&str; 4] = [
     "etcdserver: too many requests",
     "etcdserver: mvcc: database space exceeded",
 ];
-
-/// Clients of a benchmark that share a connection.
-const CLIENTS_PER_CONNECTION: usize = 16;
 
 #[derive(Default)]
 pub(super) struct Etcd {
@@ -129,7 +126,6 @@ impl System for Etcd {
         })
     }
 
-    /// Several clients share a connection, as HTTP/2 is made for; with one for each, etcd would be slower.
     fn drivers<'a>(
         &'a self,
         place: &'a Place,
