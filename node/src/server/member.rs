@@ -42,6 +42,7 @@ pub(super) struct Member {
     pub(super) figures: Figures,
     /// Leaves when the round is over.
     pub(super) messages: Vec<Message>,
+    pub(super) jobs_due: Vec<Job>,
 }
 
 /// Clients that wait for answers. Requests that came together are answered together.
@@ -166,9 +167,8 @@ impl Member {
         for effect in self.replica.effects() {
             match effect {
                 Effect::Send(message) => self.messages.push(message),
-                // A thread that ended has reported why, and `work` ends with that.
-                Effect::Write(write) => drop(self.jobs.send(Job::Write(write))),
-                Effect::Forget(last, in_use) => drop(self.jobs.send(Job::Forget(last, in_use))),
+                Effect::Write(write) => self.jobs_due.push(Job::Write(write)),
+                Effect::Forget(last, in_use) => self.jobs_due.push(Job::Forget(last, in_use)),
                 Effect::Save(save) => {
                     let (snapshot, machine) = *save;
                     disk::save(&self.data, self.membership.id, snapshot, machine, self.done.clone());
@@ -196,7 +196,7 @@ impl Member {
         }
     }
 
-    /// Everything that others may see of this round leaves, in one go.
+    /// Everything that others may see of this round leaves, in one go, and the disk gets its work.
     fn let_go(&mut self) {
         self.trace.flush();
         for mut message in take(&mut self.messages) {
@@ -204,8 +204,14 @@ impl Member {
                 continue;
             }
             if let Some(peer) = self.peers.get(&message.to) {
-                peer.send(message);
+                peer.send(&message);
             }
+        }
+        self.peers.values().for_each(Peer::flush);
+        // The own disk comes after the others were told: theirs have the longer way.
+        for job in take(&mut self.jobs_due) {
+            // A thread that ended has reported why, and `work` ends with that.
+            let _ = self.jobs.send(job);
         }
         for Group { replies, answer, .. } in take(&mut self.asked.answered) {
             let replies = replies.into_iter().map(|reply| reply.expect("all of them were answered"));

@@ -176,6 +176,7 @@ async fn serve(options: Options) -> Result<(), NodeError> {
         asked: Asked::default(),
         figures: Figures::new(),
         messages: Vec::new(),
+        jobs_due: Vec::new(),
     };
     let mut terminate = signal(SignalKind::terminate()).map_err(failed("watch for SIGTERM"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed("watch for SIGINT"))?;

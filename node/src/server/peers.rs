@@ -2,15 +2,19 @@
 //!
 //! Raft bears lost messages, so nothing is retried here: what cannot be sent at once, or soon, is dropped. What matters
 //! is that a connection which a partition has silenced is given up soon, and made anew soon after the network heals.
+//! A message is written into its socket by whoever sends it; only when the socket is full, a task takes over.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::clients::Complaints;
@@ -18,9 +22,9 @@ use super::event::Event;
 use super::wire::{self, HELLO_BYTES, Hello, WireError};
 use crate::raft::{Message, NodeId};
 
-/// Messages that may wait for one member. Beyond it they are dropped: the member is slow or away, and the
-/// core will find out what it lacks.
-const QUEUE_MAX: usize = 256;
+/// Bytes that may wait for one member. Beyond it, messages are dropped: the member is slow or away, and the core will
+/// find out what it lacks.
+const BACKLOG_MAX: usize = 8 << 20;
 /// How long a member has to take a connection up.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(200);
 /// Pause before the next try.
@@ -30,67 +34,120 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(20);
 const UNACKNOWLEDGED_MAX: Duration = Duration::from_millis(500);
 /// How long a connection has to say who it is from.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
-/// Bytes that are gathered into one system call.
-const GATHER_BYTES: usize = 1 << 20;
 
-/// The way to one other member.
-#[derive(Debug, Clone)]
-pub(super) struct Peer(mpsc::Sender<Message>);
+/// The way to one other member. It lives as long as this value.
+#[derive(Debug)]
+pub(super) struct Peer {
+    way: Arc<Way>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Debug, Default)]
+struct Way {
+    state: Mutex<State>,
+    /// The task has to do something: the socket is full, or broken.
+    wake: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    stream: Option<Arc<TcpStream>>,
+    backlog: BytesMut,
+}
 
 impl Peer {
-    /// Opens a way to the member at `address`. It lives as long as the returned value.
+    /// Opens a way to the member at `address`.
     pub(super) fn open(hello: Hello, address: SocketAddr) -> Peer {
-        let (sender, receiver) = mpsc::channel(QUEUE_MAX);
-        tokio::spawn(keep_sending(hello, address, receiver));
-        Peer(sender)
+        let way = Arc::new(Way::default());
+        let task = tokio::spawn(keep_connected(hello, address, Arc::clone(&way)));
+        Peer { way, task }
     }
 
-    /// Sends, or drops the message when there is no room.
-    pub(super) fn send(&self, message: Message) {
-        // A full queue is the same to Raft as a lossy network.
-        let _ = self.0.try_send(message);
+    /// Takes a message for the next `flush`, or drops it when there is no connection or no room.
+    pub(super) fn send(&self, message: &Message) {
+        let mut state = self.way.lock();
+        if state.stream.is_some() && state.backlog.len() < BACKLOG_MAX {
+            wire::encode(message, &mut state.backlog);
+        }
+    }
+
+    /// Writes what was taken, as far as the socket takes it.
+    pub(super) fn flush(&self) {
+        self.way.flush();
     }
 }
 
-async fn keep_sending(hello: Hello, address: SocketAddr, mut messages: mpsc::Receiver<Message>) {
-    loop {
-        let connected = timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
-        if let Ok(Ok(stream)) = connected {
-            // What gathered while there was no connection is stale by now.
-            while messages.try_recv().is_ok() {}
-            if send_over(stream, hello, &mut messages).await.is_ok() {
-                return;
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Way {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("nobody panics while it sends")
+    }
+
+    fn flush(&self) {
+        let mut state = self.lock();
+        let Some(stream) = state.stream.clone() else {
+            return;
+        };
+        while !state.backlog.is_empty() {
+            match stream.try_write(&state.backlog) {
+                Ok(count) => state.backlog.advance(count),
+                Err(error) => {
+                    if error.kind() != ErrorKind::WouldBlock {
+                        state.stream = None;
+                    }
+                    return self.wake.notify_one();
+                }
             }
         }
-        if messages.is_closed() {
-            return;
+    }
+}
+
+async fn keep_connected(hello: Hello, address: SocketAddr, way: Arc<Way>) {
+    loop {
+        if let Ok(Ok(stream)) = timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
+            // Why it ended does not matter: the next one is made.
+            let _ = serve(stream, hello, &way).await;
+            let mut state = way.lock();
+            state.stream = None;
+            state.backlog.clear();
         }
         sleep(RECONNECT_PAUSE).await;
     }
 }
 
-/// Sends until the connection breaks; `Ok` when there will be no more messages.
-async fn send_over(
-    mut stream: TcpStream,
-    hello: Hello,
-    messages: &mut mpsc::Receiver<Message>,
-) -> std::io::Result<()> {
+/// Lets others write into the connection until it breaks, and writes itself what they could not.
+async fn serve(mut stream: TcpStream, hello: Hello, way: &Way) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     limit_unacknowledged(&stream)?;
     stream.write_all(&hello.encode()).await?;
-    let mut buffer = BytesMut::new();
-    while let Some(message) = messages.recv().await {
-        wire::encode(&message, &mut buffer);
-        while buffer.len() < GATHER_BYTES {
-            match messages.try_recv() {
-                Ok(message) => wire::encode(&message, &mut buffer),
-                Err(_) => break,
+    let stream = Arc::new(stream);
+    way.lock().stream = Some(Arc::clone(&stream));
+    let mut unheard = [0; 64];
+    loop {
+        tokio::select! {
+            () = way.wake.notified() => {
+                if way.lock().stream.is_none() {
+                    return Ok(());
+                }
+                stream.writable().await?;
+                way.flush();
+            }
+            // Nobody speaks on this side; what there is to read is the end.
+            readable = stream.readable() => {
+                readable?;
+                match stream.try_read(&mut unheard) {
+                    Ok(0) => return Ok(()),
+                    Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
+                    Ok(_) | Err(_) => {}
+                }
             }
         }
-        stream.write_all(&buffer).await?;
-        buffer.clear();
     }
-    Ok(())
 }
 
 fn limit_unacknowledged(stream: &TcpStream) -> std::io::Result<()> {
