@@ -36,7 +36,7 @@ impl Seen {
                 let chain = *self.chains.entry(entry.id).or_insert(entry.chain);
                 ensure(chain == entry.chain, || format!("two histories lead to {}", entry.id))?;
             }
-            for (index, entry) in node.applied.iter() {
+            for (index, entry) in &node.applied {
                 let known = self.committed.entry(*index).or_insert_with(|| entry.clone());
                 ensure(known == entry, || {
                     format!("{id} applies {} where {} was applied", entry.id, known.id)
@@ -77,7 +77,11 @@ fn live(seed: u64, rules: Rules) -> Result<(), String> {
                 }
             }
             85..93 => drop(world.propose(id, &step.to_string())),
-            93..95 => drop(world.read(id)),
+            93 => drop(world.read(id)),
+            94 => drop(world.ask(id, |request| match random.random_bool(0.8) {
+                true => Input::ReadHere(vec![request]),
+                false => Input::Transfer(request, None),
+            })),
             95 => world.compact(id),
             96 if world.raft(id).is_some() => world.crash(id),
             97 if world.raft(id).is_none() => world.start(id),

@@ -68,7 +68,10 @@ impl Client {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         random.set_stream(number as u64 + 1);
         let node = number / 2 % nodes;
-        let (part, home) = if number % 2 == 0 { (Part::Any, None) } else { (Part::Observer, Some(node)) };
+        let (part, home) = match number.is_multiple_of(2) {
+            true => (Part::Any, None),
+            false => (Part::Observer, Some(node)),
+        };
         let generator = workload.generator(number, part, random);
         let worker = Worker { process: number as u64, home, generator };
         Client { kind: Kind::Worker(worker), node, attempt: 0, first_attempt: 0, wish: None }

@@ -469,7 +469,7 @@ impl World {
                     }
                 }
                 Effect::Configured(configuration) => {
-                    self.say(node, || format!("goes by {}", crate::trace::configuration(&configuration)))
+                    self.say(node, || format!("goes by {}", crate::trace::configuration(&configuration)));
                 }
                 Effect::Note(deed) => self.say(node, || crate::trace::deed(&deed)),
             }

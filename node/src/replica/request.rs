@@ -282,7 +282,7 @@ mod tests {
         }
         match said(session, "EXEC") {
             Ask(Request::Read { commands, is_transaction: true, here: true }) => {
-                assert_eq!(commands.len(), 2)
+                assert_eq!(commands.len(), 2);
             }
             other => panic!("{other:?}"),
         }

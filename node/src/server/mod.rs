@@ -33,7 +33,7 @@ use member::{Asked, Member as Working, clock};
 use peers::Peer;
 use report::Figures;
 use trace::Trace;
-use wire::Hello;
+pub use wire::{Hello, WireError, decode as decode_message, encode as encode_message};
 
 /// Messages and requests that may wait to be taken in; beyond it, connections wait.
 const EVENTS_MAX: usize = 4096;

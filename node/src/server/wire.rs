@@ -23,21 +23,28 @@ const MAGIC: &[u8; 4] = b"RFT2";
 
 /// Who speaks to whom on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Hello {
-    pub(super) cluster: u64,
-    pub(super) from: NodeId,
-    pub(super) to: NodeId,
+pub struct Hello {
+    /// The number of the cluster.
+    pub cluster: u64,
+    /// Who opened the connection.
+    pub from: NodeId,
+    /// Whom it was opened to.
+    pub to: NodeId,
 }
 
 /// Bytes that are no message.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub(super) enum WireError {
+pub enum WireError {
+    /// It is something else altogether.
     #[error("it does not start as a member of a cluster does")]
     Magic,
+    /// No message is so long.
     #[error("a frame of {0} bytes is too long")]
     TooLong(usize),
+    /// The checksum does not fit.
     #[error("a frame is damaged")]
     Checksum,
+    /// It is whole, and no message.
     #[error("a frame holds no message")]
     Content,
 }
@@ -70,7 +77,7 @@ impl Hello {
 }
 
 /// Appends `message` as a frame.
-pub(super) fn encode(message: &Message, buffer: &mut BytesMut) {
+pub fn encode(message: &Message, buffer: &mut BytesMut) {
     let start = buffer.len();
     buffer.put_u64_le(0);
     put_body(message, buffer);
@@ -81,7 +88,10 @@ pub(super) fn encode(message: &Message, buffer: &mut BytesMut) {
 }
 
 /// Takes the first whole frame off `buffer`; `None` when it has not arrived yet.
-pub(super) fn decode(buffer: &mut BytesMut, hello: Hello) -> Result<Option<Message>, WireError> {
+///
+/// # Errors
+/// When the bytes are no message; the connection is of no more use then.
+pub fn decode(buffer: &mut BytesMut, hello: Hello) -> Result<Option<Message>, WireError> {
     let mut head = &buffer[..];
     let (Ok(length), Ok(sum)) = (head.try_get_u32_le(), head.try_get_u32_le()) else {
         return Ok(None);

@@ -217,8 +217,11 @@ fn interpret(ask: &Ask, reply: Resp) -> Answer {
 
 /// One client's share of a connection, on which requests and replies follow each other in the same order.
 struct RespDriver {
-    requests: mpsc::UnboundedSender<(Vec<u8>, oneshot::Sender<Result<(), String>>)>,
+    requests: mpsc::UnboundedSender<Carried>,
 }
+
+/// A request, and where its outcome goes.
+type Carried = (Vec<u8>, oneshot::Sender<Result<(), String>>);
 
 impl Driver for RespDriver {
     fn put<'a>(&'a mut self, key: &'a str, value: &'a Bytes) -> Boxed<'a, Result<(), String>> {
@@ -249,10 +252,7 @@ impl RespDriver {
 }
 
 /// Carries requests of several clients over one connection until they or the node are gone.
-async fn carry(
-    mut stream: TcpStream,
-    mut requests: mpsc::UnboundedReceiver<(Vec<u8>, oneshot::Sender<Result<(), String>>)>,
-) {
+async fn carry(mut stream: TcpStream, mut requests: mpsc::UnboundedReceiver<Carried>) {
     let (mut output, mut input) = (Vec::new(), BytesMut::new());
     let mut waiting = VecDeque::new();
     loop {
