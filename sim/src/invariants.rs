@@ -18,7 +18,8 @@ pub(crate) struct Invariants {
     committed: Vec<(Term, u32)>,
     /// The state's digest after an index, where somebody stood there between two events.
     digests: BTreeMap<Index, u64>,
-    lives: BTreeMap<NodeId, Life>,
+    /// By node.
+    lives: Vec<Life>,
 }
 
 /// What a node was like after its last event.
@@ -31,7 +32,7 @@ struct Life {
     last: Index,
     last_entry: Option<(Term, u32)>,
     commit: Index,
-    matched: BTreeMap<NodeId, Index>,
+    matched: Vec<(NodeId, Index)>,
 }
 
 /// An invariant that does not hold.
@@ -52,14 +53,15 @@ fn ensure(holds: bool, number: u8, sentence: impl FnOnce() -> String) -> Check {
 impl Invariants {
     /// Something happened at `node`; `nodes` are all of them.
     pub(crate) fn after(&mut self, node: usize, nodes: &[Node], now: u64, timeout: Duration) -> Check {
-        let (node, id) = (&nodes[node], nodes[node].id);
+        let (place, node, id) = (node, &nodes[node], nodes[node].id);
+        self.lives.resize_with(nodes.len().max(self.lives.len()), Life::default);
         let Some(replica) = node.replica() else {
             return Ok(());
         };
         let raft = replica.raft();
         let standing = raft.standing();
         let hard_state = raft.hard_state();
-        let mut life = self.lives.remove(&id).unwrap_or_default();
+        let mut life = std::mem::take(&mut self.lives[place]);
         if life.number != node.life {
             // Term and vote outlive a restart, as far as anybody was told; the rest begins anew.
             life =
@@ -126,7 +128,7 @@ impl Invariants {
 
         (life.term, life.vote, life.leads) = (hard_state.term, hard_state.vote, leads);
         (life.last, life.last_entry, life.commit) = (last.index, raft.known_at(last.index), commit);
-        self.lives.insert(id, life);
+        self.lives[place] = life;
         Ok(())
     }
 
@@ -181,12 +183,11 @@ impl Invariants {
         }
         // 9: what a leader knows of its followers.
         let followers = raft.followers();
-        let known = std::mem::take(&mut life.matched);
+        let was_leader = life.leads && life.term == term;
         for follower in &followers {
             // Whoever was removed and added again begins anew.
-            let before = known.get(&follower.id).filter(|_| life.leads && life.term == term);
-            let before = before.copied().unwrap_or_default();
-            life.matched.insert(follower.id, follower.matched);
+            let known = life.matched.iter().find(|(id, _)| *id == follower.id);
+            let before = known.filter(|_| was_leader).map_or(Index(0), |(_, matched)| *matched);
             ensure(follower.matched >= before && follower.next > follower.matched, 9, || {
                 format!("{id} takes {} back to {} from {before}", follower.id, follower.matched)
             })?;
@@ -197,6 +198,8 @@ impl Invariants {
                 format!("{id} believes that {} has {}, and it has {there}", follower.id, follower.matched)
             })?;
         }
+        life.matched.clear();
+        life.matched.extend(followers.iter().map(|follower| (follower.id, follower.matched)));
         // 11: one change at a time.
         let pending = raft.configurations_behind(Index(self.committed.len() as u64));
         ensure(pending <= 1, 11, || format!("{id} changes its members {pending} times at once"))?;

@@ -6,6 +6,9 @@ use rafture_nemesis::hosts::Link;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
+/// Nodes and spares of the largest cluster.
+const NODES_MAX: usize = 64;
+
 /// What the network is like when nothing ails it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Weather {
@@ -39,12 +42,17 @@ pub(crate) struct Network {
     /// By the fault, and the nodes that it befell.
     pub(crate) ailments: BTreeMap<u64, (BTreeSet<usize>, Ailment)>,
     /// A link delivers in order, unless something ails it: what was sent last arrives then.
-    latest: BTreeMap<(usize, usize), u64>,
+    latest: Vec<[u64; NODES_MAX]>,
 }
 
 impl Network {
     pub(crate) fn new(weather: Weather) -> Network {
-        Network { weather, cuts: BTreeMap::new(), ailments: BTreeMap::new(), latest: BTreeMap::new() }
+        Network {
+            weather,
+            cuts: BTreeMap::new(),
+            ailments: BTreeMap::new(),
+            latest: vec![[0; NODES_MAX]; NODES_MAX],
+        }
     }
 
     pub(crate) fn is_cut(&self, from: usize, to: usize) -> bool {
@@ -86,7 +94,7 @@ impl Network {
             // Late, and no matter what was sent behind it.
             return at + random.random_range(0..50_000_000);
         }
-        let latest = self.latest.entry(link).or_default();
+        let latest = &mut self.latest[link.0][link.1];
         *latest = at.max(*latest);
         *latest
     }

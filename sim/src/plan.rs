@@ -92,7 +92,7 @@ impl Plan {
             lease_drift,
             drift_ppm,
             clients: random.random_range(4..=6),
-            think: Duration::from_millis(random.random_range(150..600)),
+            think: Duration::from_millis(random.random_range(200..700)),
             sync_us: (fast, fast * 4),
             snapshot_bytes: random.random_range(4 << 10..24 << 10),
         })

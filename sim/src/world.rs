@@ -34,9 +34,9 @@ const PATIENCE: u64 = 1000 * MS;
 /// A client that was refused asks again after so long.
 const RETRY: u64 = 20 * MS;
 /// What a client waits between two operations while something is happening, on average.
-const BUSY_THINK: u64 = 15 * MS;
+const BUSY_THINK: u64 = 20 * MS;
 /// How long clients are busy after a fault has struck: an election and a bit.
-const BUSY: u64 = 450 * MS;
+const BUSY: u64 = 220 * MS;
 /// Events of a paused node come when it goes on; those that it would never have taken in are lost with it.
 const HELD_MAX: usize = 10_000;
 
