@@ -3,8 +3,8 @@
 //! `MULTI`, `EXEC`, `READONLY` and the like change what the commands after them mean, so a connection has a [`Session`]
 //! of its own, in which each request is understood.
 
+use core::net::SocketAddr;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;

@@ -17,6 +17,8 @@ use crate::resp::{self, ProtocolError, Reply};
 
 /// Requests of one connection that may be under way. Beyond it, nothing more is read.
 const PENDING_MAX: usize = 4096;
+/// Bytes that are read at once, at least.
+const READ_BYTES: usize = 16 << 10;
 /// Pause when no connection can be taken.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 /// Strangers that are remembered, so that each is complained about once.
@@ -73,8 +75,13 @@ async fn serve(mut stream: TcpStream, events: mpsc::Sender<Event>) -> Option<Res
             stream.write_all(&connection.output).await.ok()?;
             return Some(Err(error));
         }
+        if connection.may_go_on() {
+            continue;
+        }
         let may_read = connection.may_read();
         let Connection { pending, input, output, .. } = &mut connection;
+        // Without room for it, what has arrived would be read in two pieces.
+        input.reserve(READ_BYTES);
         tokio::select! {
             biased;
             answered = answer_of_first(pending), if !pending.is_empty() => answered?.encode(output),
@@ -159,6 +166,11 @@ impl Order {
 impl Connection {
     fn may_read(&self) -> bool {
         self.held.is_none() && self.pending.len() < PENDING_MAX
+    }
+
+    /// What was held back need not wait any longer.
+    fn may_go_on(&self) -> bool {
+        self.held.is_some() && self.pending.is_empty()
     }
 
     /// Understands as many requests as may be under way together with those that are.
@@ -279,6 +291,34 @@ mod tests {
         connection.run.clear();
         connection.understand().expect("requests");
         assert_eq!(orders(&connection), (2, 0, false), "both reads once the writes are through");
+    }
+
+    /// `INFO` waits for the answer to `PING`, which is there at once.
+    #[test]
+    fn what_waits_for_a_known_answer_goes_on_by_itself() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let (answered, asked) = runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let mut client =
+                TcpStream::connect(listener.local_addr().expect("an address")).await.expect("a way");
+            let (events, mut inbox) = mpsc::channel(8);
+            let served = tokio::spawn(serve(listener.accept().await.expect("a client").0, events));
+            let member = tokio::spawn(async move {
+                let Some(Event::Report(form, answer)) = inbox.recv().await else {
+                    panic!("a report is asked for");
+                };
+                answer.send("role:Leader".into()).expect("somebody waits");
+                form
+            });
+            let both = [request(&["PING"]), request(&["RAFT.INFO"])].concat();
+            client.write_all(&both).await.expect("a request");
+            client.shutdown().await.expect("the end");
+            let mut answered = String::new();
+            client.read_to_string(&mut answered).await.expect("answers");
+            assert!(matches!(served.await.expect("no panic"), None));
+            (answered, member.await.expect("no panic"))
+        });
+        assert_eq!((answered.as_str(), asked), ("+PONG\r\n$11\r\nrole:Leader\r\n", Form::Raft));
     }
 
     #[test]

@@ -10,22 +10,20 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Duration, Instant, sleep_until};
 
+use super::clock::{clock, now};
 use super::disk::{self, Job};
 use super::event::{Done, Event, Form};
+use super::inbox::Inbox;
 use super::peers::Peer;
 use super::report::Figures;
 use super::trace::Trace;
 use super::wire::Hello;
 use super::{Membership, report};
-use crate::raft::{Body, Configuration, Message, NodeId, RequestId, Time};
-use crate::replica::{Clock, Effect, Replica, Request};
+use crate::raft::{Body, Configuration, Message, NodeId, RequestId};
+use crate::replica::{Effect, Replica, Request};
 use crate::resp::Reply;
 use crate::storage::{Folder, StorageError, read_chunk};
-
-/// Events that are taken in together.
-const EVENTS_MAX: usize = 512;
 
 /// A member at work.
 pub(super) struct Member {
@@ -60,52 +58,27 @@ struct Group {
     answer: oneshot::Sender<Vec<Reply>>,
 }
 
-/// Nanoseconds of the machine's monotonic clock.
-pub(super) fn now() -> Time {
-    let time = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC);
-    Time(Duration::from(time.expect("every Linux has a monotonic clock")).as_nanos() as u64)
-}
-
-/// What time it is, also for people.
-pub(super) fn clock() -> Clock {
-    let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    // A clock before 1970 is as good as one that stands there.
-    Clock { now: now(), wall_ms: wall.map_or(0, |wall| wall.as_millis() as u64) }
-}
-
 impl Member {
-    /// Works until the events end.
+    /// Works until nothing can come any more.
     ///
     /// # Errors
     /// When the disk fails: a node that cannot keep its promises must not go on.
-    pub(super) async fn work(
-        mut self,
-        mut events: mpsc::Receiver<Event>,
-        mut done: mpsc::UnboundedReceiver<Done>,
-    ) -> Result<(), StorageError> {
-        let mut batch = Vec::with_capacity(EVENTS_MAX);
+    pub(super) async fn work(mut self, mut inbox: Inbox) -> Result<(), StorageError> {
         self.carry_out();
         self.let_go();
-        loop {
-            let wait = self.replica.deadline() - now();
-            tokio::select! {
-                count = events.recv_many(&mut batch, EVENTS_MAX) => if count == 0 {
-                    return Ok(());
-                },
-                Some(what) = done.recv() => self.finish(what)?,
-                () = sleep_until(Instant::now() + wait) => {}
-            }
+        while inbox.wait(self.replica.deadline()).await {
             // After a pause the timers come first: what this node believed of itself may be long over.
             if now() >= self.replica.deadline() {
                 self.replica.tick(clock());
             }
-            self.take_in(batch.drain(..));
-            while let Ok(what) = done.try_recv() {
+            self.take_in(inbox.asked.drain(..));
+            for what in inbox.finished.drain(..) {
                 self.finish(what)?;
             }
             self.carry_out();
             self.let_go();
         }
+        Ok(())
     }
 
     fn take_in(&mut self, events: impl Iterator<Item = Event>) {
@@ -199,6 +172,11 @@ impl Member {
     /// Everything that others may see of this round leaves, in one go, and the disk gets its work.
     fn let_go(&mut self) {
         self.trace.flush();
+        // The own disk comes first: to hand it its work is quick, and it is at work while the others are told.
+        for job in take(&mut self.jobs_due) {
+            // A thread that ended has reported why, and `work` ends with that.
+            let _ = self.jobs.send(job);
+        }
         for mut message in take(&mut self.messages) {
             if !self.fill_in(&mut message) {
                 continue;
@@ -208,11 +186,6 @@ impl Member {
             }
         }
         self.peers.values().for_each(Peer::flush);
-        // The own disk comes after the others were told: theirs have the longer way.
-        for job in take(&mut self.jobs_due) {
-            // A thread that ended has reported why, and `work` ends with that.
-            let _ = self.jobs.send(job);
-        }
         for Group { replies, answer, .. } in take(&mut self.asked.answered) {
             let replies = replies.into_iter().map(|reply| reply.expect("all of them were answered"));
             // The client may have gone.

@@ -1,12 +1,14 @@
 //! A member as a process: files, sockets and the clock around it.
 //!
 //! In reading order: [`run`] puts it together; `member` owns all state; `clients` and `peers` are the connections, `disk`
-//! the threads that wait for disks, and `event` what all of them tell it; `wire` is what members say in bytes; `trace`,
+//! the threads that wait for disks, `event` what all of them tell it, and `inbox` how it waits for that; `wire` is what members say in bytes; `trace`,
 //! `report` and `metrics` are what the node tells of itself.
 
 mod clients;
+mod clock;
 mod disk;
 mod event;
+mod inbox;
 mod member;
 mod metrics;
 mod peers;
@@ -29,7 +31,9 @@ use crate::raft::{Config, Configuration, Limits, NodeId};
 use crate::replica::{Replica, ReplicaOptions};
 use crate::rules::Rules;
 use crate::storage::{Folder, Lock, SEGMENT_BYTES, Storage, StorageError, StorageOptions};
-use member::{Asked, Member as Working, clock};
+use clock::clock;
+use inbox::Inbox;
+use member::{Asked, Member as Working};
 use peers::Peer;
 use report::Figures;
 use trace::Trace;
@@ -63,6 +67,8 @@ pub struct Options {
     pub snapshot_bytes: u64,
     /// How much may be on its way, or wait.
     pub limits: Limits,
+    /// How long it looks for what comes next before it sleeps, while things come quickly; zero to sleep at once.
+    pub busy_poll: Duration,
     /// Where it writes what it does, if anywhere.
     pub trace: Option<PathBuf>,
     /// Seed of the election timeouts.
@@ -178,13 +184,26 @@ async fn serve(options: Options) -> Result<(), NodeError> {
         messages: Vec::new(),
         jobs_due: Vec::new(),
     };
+    let told_to_stop = tokio::spawn(told_to_stop()?);
+    // The member is looked at first: signals are rare.
+    tokio::select! {
+        biased;
+        result = member.work(Inbox::new(events, done, options.busy_poll)) => Ok(result?),
+        _ = told_to_stop => Ok(()),
+    }
+}
+
+/// Waits for the signals that end a node.
+fn told_to_stop() -> Result<impl Future<Output = ()>, NodeError> {
+    let failed = |deed| move |source| NodeError::Io { deed, source };
     let mut terminate = signal(SignalKind::terminate()).map_err(failed("watch for SIGTERM"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed("watch for SIGINT"))?;
-    tokio::select! {
-        result = member.work(events, done) => Ok(result?),
-        _ = terminate.recv() => Ok(()),
-        _ = interrupt.recv() => Ok(()),
-    }
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }
 
 fn config(options: &Options) -> Config {
