@@ -271,6 +271,9 @@ impl Rival {
     }
 
     async fn be_driven(&mut self, load: &BenchLoad, warm_up: Duration, lasts: Duration) -> Result<(), Error> {
+        // What others have left in the page cache is written now, not during this turn.
+        let folder = std::fs::File::open(&self.layout.nodes[0].folder).map_err(Error::harness)?;
+        nix::unistd::syncfs(&folder).map_err(Error::harness)?;
         let before = (self.nodes_cpu(), cpu_seconds("self"));
         let (slice, drivers) = drive(std::mem::take(&mut self.drivers), load, warm_up, lasts).await;
         self.drivers = drivers;

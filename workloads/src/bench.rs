@@ -26,6 +26,9 @@ const LATENCY_MAX_US: u64 = 60_000_000;
 /// connections.
 pub const CLIENTS_PER_CONNECTION: usize = 16;
 
+/// What the runtime's timers are exact to.
+const TIMER_TICK: Duration = Duration::from_millis(1);
+
 /// One client's way to the node that leads, for one operation at a time.
 pub trait Driver: Send {
     /// Writes a value.
@@ -265,7 +268,7 @@ async fn open(
         all.map(|(number, driver)| (driver, Asker::new(load, number))).collect();
     let mut due = Instant::now();
     while due < bounds.ends {
-        sleep_until(due).await;
+        wait_until(due).await;
         while let Ok(client) = returning.try_recv() {
             idle.push_back(client);
         }
@@ -297,6 +300,18 @@ async fn open(
         drivers.push(driver);
     }
     drivers
+}
+
+/// Waits until it is time, to the microsecond: the runtime's own timers tick in milliseconds, which would be most of the
+/// latency of a fast system.
+async fn wait_until(due: Instant) {
+    if due.saturating_duration_since(Instant::now()) > 2 * TIMER_TICK {
+        sleep_until(due - 2 * TIMER_TICK).await;
+    }
+    while Instant::now() < due {
+        tokio::task::yield_now().await;
+        std::thread::yield_now();
+    }
 }
 
 #[cfg(test)]
