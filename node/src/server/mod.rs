@@ -1,8 +1,8 @@
 //! A member as a process: files, sockets and the clock around it.
 //!
 //! In reading order: [`run`] puts it together; `member` owns all state; `clients` and `peers` are the connections, `disk`
-//! the threads that wait for disks, `event` what all of them tell it, and `inbox` how it waits for that; `wire` is what members say in bytes; `trace`,
-//! `report` and `metrics` are what the node tells of itself.
+//! the threads that wait for disks, `event` what all of them tell it, `inbox` how it waits for that, and `clock` what
+//! time it is; `wire` is what members say in bytes; `trace`, `report` and `metrics` are what the node tells of itself.
 
 mod clients;
 mod clock;
