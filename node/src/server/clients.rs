@@ -315,7 +315,7 @@ mod tests {
             client.shutdown().await.expect("the end");
             let mut answered = String::new();
             client.read_to_string(&mut answered).await.expect("answers");
-            assert!(matches!(served.await.expect("no panic"), None));
+            assert!(served.await.expect("no panic").is_none());
             (answered, member.await.expect("no panic"))
         });
         assert_eq!((answered.as_str(), asked), ("+PONG\r\n$11\r\nrole:Leader\r\n", Form::Raft));
