@@ -59,6 +59,10 @@ pub struct NodeArguments {
     /// for some processor time that nobody else wants; 0ms to sleep at once
     #[arg(long, default_value = "1ms")]
     busy_poll: Span,
+    /// Gather what no commit waits for, because faster nodes are enough, for so long before syncing it: fewer syncs,
+    /// which matters where nodes share a disk; 0ms to sync at once
+    #[arg(long, default_value = "1ms")]
+    lazy_sync: Span,
     /// Number of the cluster; nodes of another are refused
     #[arg(long, default_value_t = 0)]
     cluster: u64,
@@ -112,6 +116,7 @@ pub fn node(arguments: NodeArguments) -> Result<(), Error> {
         snapshot_bytes: arguments.snapshot_bytes.max(1),
         limits: Limits { uncommitted_bytes_max: arguments.uncommitted_bytes, ..Limits::DEFAULT },
         busy_poll: arguments.busy_poll.0,
+        lazy_sync: arguments.lazy_sync.0,
         trace,
         seed,
         rules: arguments.defect.map_or(Rules::ALL, Rules::without),

@@ -125,7 +125,7 @@ fn messages_of_members() {
     ];
     let frame = |body| {
         let mut buffer = BytesMut::new();
-        encode_message(&Message { from: hello.from, to: hello.to, term: Term(1), body }, &mut buffer);
+        encode_message(&Message { from: hello.from, to: hello.to, term: Term(1), body }, false, &mut buffer);
         buffer.to_vec()
     };
     let seeds: Vec<Vec<u8>> = bodies.into_iter().map(frame).collect();

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedSender;
@@ -25,47 +26,57 @@ pub(super) enum Job {
     Forget(EntryId, BTreeSet<EntryId>),
 }
 
+/// The way to the log's thread. The thread ends when this is dropped.
+pub(super) struct Jobs {
+    sender: Sender<(Job, bool)>,
+    thread: Thread,
+}
+
+impl Jobs {
+    /// Hands over what is to be done; nobody is in a hurry if it `can_wait`.
+    pub(super) fn send(&self, job: Job, can_wait: bool) {
+        // A thread that ended has reported why.
+        let _ = self.sender.send((job, can_wait));
+        if !can_wait {
+            self.thread.unpark();
+        }
+    }
+}
+
 /// Hands the storage to a thread of its own. Whatever has gathered while one batch was being synced goes into the next
-/// (group commit). `done` is told of every batch, in order; after an error the thread ends. It also ends when the
-/// returned sender is dropped.
+/// (group commit); what can wait gathers for up to `lazy_sync`. `done` is told of every batch, in order; after an error the
+/// thread ends.
 ///
 /// # Errors
 /// When no thread can be made.
 pub(super) fn spawn<D: Disk + 'static>(
     mut storage: Storage<D>,
+    lazy_sync: Duration,
     done: UnboundedSender<Done>,
-) -> io::Result<Sender<Job>> {
+) -> io::Result<Jobs> {
     let (sender, jobs) = channel();
-    std::thread::Builder::new().name("storage".into()).spawn(move || {
+    let thread = std::thread::Builder::new().name("storage".into()).spawn(move || {
         // Without anybody to tell, the node is on its way out.
-        if let Err(error) = work(&mut storage, &jobs, &done) {
+        if let Err(error) = work(&mut storage, &jobs, lazy_sync, &done) {
             let _ = done.send(Done::Failed(error));
         }
     })?;
-    Ok(sender)
+    Ok(Jobs { sender, thread: thread.thread().clone() })
 }
 
 fn work<D: Disk>(
     storage: &mut Storage<D>,
-    jobs: &Receiver<Job>,
+    jobs: &Receiver<(Job, bool)>,
+    lazy_sync: Duration,
     done: &UnboundedSender<Done>,
 ) -> Result<(), StorageError> {
     let mut next = jobs.recv().ok();
-    while let Some(job) = next.take() {
+    while let Some((job, can_wait)) = next.take() {
         match job {
             Job::Forget(last, in_use) => storage.saved(last, &in_use)?,
             Job::Write(first) => {
                 let mut batch = vec![first];
-                loop {
-                    match jobs.try_recv() {
-                        Ok(Job::Write(write)) => batch.push(write),
-                        Ok(other @ Job::Forget(..)) => {
-                            next = Some(other);
-                            break;
-                        }
-                        Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
-                    }
-                }
+                next = gather(jobs, &mut batch, can_wait.then(|| Instant::now() + lazy_sync));
                 write(storage, batch, done)?;
             }
         }
@@ -74,6 +85,30 @@ fn work<D: Disk>(
         }
     }
     Ok(())
+}
+
+/// Takes all writes that are there, and until `end` those that come, as long as all of them can wait. Gives the first
+/// job that is no write.
+fn gather(
+    jobs: &Receiver<(Job, bool)>,
+    batch: &mut Vec<Write>,
+    mut end: Option<Instant>,
+) -> Option<(Job, bool)> {
+    loop {
+        match jobs.try_recv() {
+            Ok((Job::Write(write), can_wait)) => {
+                batch.push(write);
+                end = end.filter(|_| can_wait);
+            }
+            Ok(other) => return Some(other),
+            Err(TryRecvError::Disconnected) => return None,
+            Err(TryRecvError::Empty) => match end.map(|end| end.saturating_duration_since(Instant::now())) {
+                None | Some(Duration::ZERO) => return None,
+                // Only what is urgent ends this early.
+                Some(rest) => std::thread::park_timeout(rest),
+            },
+        }
+    }
 }
 
 /// Writes a batch, however long it takes until there is room.

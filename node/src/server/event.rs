@@ -5,7 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use crate::raft::{Message, Snapshot, Write};
+use super::wire::Letter;
+use crate::raft::{Snapshot, Write};
 use crate::replica::Request;
 use crate::resp::Reply;
 use crate::storage::StorageError;
@@ -14,7 +15,7 @@ use crate::storage::StorageError;
 #[derive(Debug)]
 pub(super) enum Event {
     /// A member sent this.
-    Message(Message),
+    Letter(Letter),
     /// A client asks for these; the answers go there, in the same order, when all of them are known.
     Ask(Vec<Request>, oneshot::Sender<Vec<Reply>>),
     /// Somebody wants to know how the node is.

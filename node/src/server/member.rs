@@ -3,22 +3,22 @@
 //! Whatever has gathered is taken in at once: many clients' commands share a write, a sync and a message. What
 //! others are to see (messages, answers) leaves last, after the trace.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem::take;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::clock::{clock, now};
-use super::disk::{self, Job};
+use super::disk::{self, Job, Jobs};
 use super::event::{Done, Event, Form};
 use super::inbox::Inbox;
 use super::peers::Peer;
 use super::report::Figures;
 use super::trace::Trace;
-use super::wire::Hello;
+use super::wire::{Hello, Letter};
 use super::{Membership, report};
 use crate::raft::{Body, Configuration, Message, NodeId, RequestId};
 use crate::replica::{Effect, Replica, Request};
@@ -33,7 +33,7 @@ pub(super) struct Member {
     /// Bytes of one piece of a snapshot.
     pub(super) chunk_bytes: u64,
     pub(super) trace: Trace,
-    pub(super) jobs: Sender<Job>,
+    pub(super) jobs: Jobs,
     pub(super) done: mpsc::UnboundedSender<Done>,
     pub(super) peers: BTreeMap<NodeId, Peer>,
     pub(super) asked: Asked,
@@ -41,6 +41,8 @@ pub(super) struct Member {
     /// Leaves when the round is over.
     pub(super) messages: Vec<Message>,
     pub(super) jobs_due: Vec<Job>,
+    /// Nothing but what can wait has led to them.
+    pub(super) can_wait: bool,
 }
 
 /// Clients that wait for answers. Requests that came together are answered together.
@@ -68,7 +70,9 @@ impl Member {
         self.let_go();
         while inbox.wait(self.replica.deadline()).await {
             // After a pause the timers come first: what this node believed of itself may be long over.
+            self.can_wait = inbox.finished.is_empty();
             if now() >= self.replica.deadline() {
+                self.can_wait = false;
                 self.replica.tick(clock());
             }
             self.take_in(inbox.asked.drain(..));
@@ -86,8 +90,14 @@ impl Member {
         let mut reports = Vec::new();
         for event in events {
             match event {
-                Event::Message(message) => self.replica.receive(message, clock()),
-                Event::Ask(group, answer) => self.asked.take(group, answer, &mut requests),
+                Event::Letter(Letter { message, can_wait }) => {
+                    self.can_wait &= can_wait;
+                    self.replica.receive(message, clock());
+                }
+                Event::Ask(group, answer) => {
+                    self.can_wait = false;
+                    self.asked.take(group, answer, &mut requests);
+                }
                 Event::Report(form, answer) => reports.push((form, answer)),
             }
         }
@@ -174,15 +184,15 @@ impl Member {
         self.trace.flush();
         // The own disk comes first: to hand it its work is quick, and it is at work while the others are told.
         for job in take(&mut self.jobs_due) {
-            // A thread that ended has reported why, and `work` ends with that.
-            let _ = self.jobs.send(job);
+            self.jobs.send(job, self.can_wait);
         }
+        let needed = if self.messages.is_empty() { BTreeSet::new() } else { self.needed() };
         for mut message in take(&mut self.messages) {
             if !self.fill_in(&mut message) {
                 continue;
             }
             if let Some(peer) = self.peers.get(&message.to) {
-                peer.send(&message);
+                peer.send(&message, !needed.contains(&message.to));
             }
         }
         self.peers.values().for_each(Peer::flush);
@@ -191,6 +201,22 @@ impl Member {
             // The client may have gone.
             let _ = answer.send(replies.collect());
         }
+    }
+
+    /// The followers that are enough for a commit, as far as they are ahead of the others: theirs are the disks that a
+    /// commit waits for. One that falls behind is overtaken by those that were spared.
+    fn needed(&self) -> BTreeSet<NodeId> {
+        let raft = self.replica.raft();
+        let mut followers = raft.followers();
+        followers.sort_by_key(|follower| (Reverse(follower.matched), follower.id));
+        let mut needed = BTreeSet::from([self.membership.id]);
+        for follower in followers {
+            if raft.configuration().is_quorum(|node| needed.contains(&node)) {
+                break;
+            }
+            needed.insert(follower.id);
+        }
+        needed
     }
 
     /// Puts its content into a piece of a snapshot; tells whether the message can be sent.

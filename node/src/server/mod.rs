@@ -37,7 +37,7 @@ use member::{Asked, Member as Working};
 use peers::Peer;
 use report::Figures;
 use trace::Trace;
-pub use wire::{Hello, WireError, decode as decode_message, encode as encode_message};
+pub use wire::{Hello, Letter, WireError, decode as decode_message, encode as encode_message};
 
 /// Messages and requests that may wait to be taken in; beyond it, connections wait.
 const EVENTS_MAX: usize = 4096;
@@ -69,6 +69,8 @@ pub struct Options {
     pub limits: Limits,
     /// How long it looks for what comes next before it sleeps, while things come quickly; zero to sleep at once.
     pub busy_poll: Duration,
+    /// How long it gathers what no commit waits for before it syncs it; zero to sync at once.
+    pub lazy_sync: Duration,
     /// Where it writes what it does, if anywhere.
     pub trace: Option<PathBuf>,
     /// Seed of the election timeouts.
@@ -160,7 +162,8 @@ async fn serve(options: Options) -> Result<(), NodeError> {
 
     let (event_sender, events) = mpsc::channel(EVENTS_MAX);
     let (done_sender, done) = mpsc::unbounded_channel();
-    let jobs = disk::spawn(storage, done_sender.clone()).map_err(failed("start a thread"))?;
+    let jobs =
+        disk::spawn(storage, options.lazy_sync, done_sender.clone()).map_err(failed("start a thread"))?;
     let others = options.membership.members.iter().filter(|&(&member, _)| member != id);
     let peers =
         others.map(|(&to, member)| (to, Peer::open(Hello { cluster, from: id, to }, member.peer))).collect();
@@ -183,6 +186,7 @@ async fn serve(options: Options) -> Result<(), NodeError> {
         figures: Figures::new(),
         messages: Vec::new(),
         jobs_due: Vec::new(),
+        can_wait: false,
     };
     let told_to_stop = tokio::spawn(told_to_stop()?);
     // The member is looked at first: signals are rare.

@@ -64,10 +64,10 @@ impl Peer {
     }
 
     /// Takes a message for the next `flush`, or drops it when there is no connection or no room.
-    pub(super) fn send(&self, message: &Message) {
+    pub(super) fn send(&self, message: &Message, can_wait: bool) {
         let mut state = self.way.lock();
         if state.stream.is_some() && state.backlog.len() < BACKLOG_MAX {
-            wire::encode(message, &mut state.backlog);
+            wire::encode(message, can_wait, &mut state.backlog);
         }
     }
 
@@ -210,8 +210,8 @@ async fn receive_over(
     }
     let mut buffer = BytesMut::with_capacity(64 << 10);
     loop {
-        while let Some(message) = wire::decode(&mut buffer, hello).map_err(describe)? {
-            if events.send(Event::Message(message)).await.is_err() {
+        while let Some(letter) = wire::decode(&mut buffer, hello).map_err(describe)? {
+            if events.send(Event::Letter(letter)).await.is_err() {
                 return Ok(());
             }
         }

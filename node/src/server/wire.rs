@@ -55,6 +55,19 @@ impl From<TryGetError> for WireError {
     }
 }
 
+/// A message as it arrived.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Letter {
+    /// What it says.
+    pub message: Message,
+    /// No commit waits for what it asks this node to sync.
+    pub can_wait: bool,
+}
+
+/// The kind of the one message that may wait, and the bit that says so.
+const APPEND_ENTRIES: u8 = 5;
+const CAN_WAIT: u8 = 0x80;
+
 impl Hello {
     pub(super) fn encode(self) -> Bytes {
         let mut buffer = BytesMut::with_capacity(HELLO_BYTES);
@@ -76,11 +89,14 @@ impl Hello {
     }
 }
 
-/// Appends `message` as a frame.
-pub fn encode(message: &Message, buffer: &mut BytesMut) {
+/// Appends `message` as a frame. `can_wait`: no commit waits for what it asks the receiver to sync.
+pub fn encode(message: &Message, can_wait: bool, buffer: &mut BytesMut) {
     let start = buffer.len();
     buffer.put_u64_le(0);
     put_body(message, buffer);
+    if can_wait && matches!(message.body, Body::AppendEntries { .. }) {
+        buffer[start + 8] |= CAN_WAIT;
+    }
     let body = &buffer[start + 8..];
     let (length, sum) = (body.len() as u32, crc32c::crc32c(body));
     buffer[start..start + 4].copy_from_slice(&length.to_le_bytes());
@@ -91,7 +107,7 @@ pub fn encode(message: &Message, buffer: &mut BytesMut) {
 ///
 /// # Errors
 /// When the bytes are no message; the connection is of no more use then.
-pub fn decode(buffer: &mut BytesMut, hello: Hello) -> Result<Option<Message>, WireError> {
+pub fn decode(buffer: &mut BytesMut, hello: Hello) -> Result<Option<Letter>, WireError> {
     let mut head = &buffer[..];
     let (Ok(length), Ok(sum)) = (head.try_get_u32_le(), head.try_get_u32_le()) else {
         return Ok(None);
@@ -117,7 +133,7 @@ fn put_body(message: &Message, buffer: &mut BytesMut) {
         Body::PreVoteReply { .. } => 2,
         Body::RequestVote { .. } => 3,
         Body::RequestVoteReply { .. } => 4,
-        Body::AppendEntries { .. } => 5,
+        Body::AppendEntries { .. } => APPEND_ENTRIES,
         Body::AppendEntriesReply { .. } => 6,
         Body::InstallSnapshot { .. } => 7,
         Body::InstallSnapshotReply { .. } => 8,
@@ -187,15 +203,17 @@ fn put_body(message: &Message, buffer: &mut BytesMut) {
     }
 }
 
-fn take_body(mut body: Bytes, hello: Hello) -> Result<Message, WireError> {
+fn take_body(mut body: Bytes, hello: Hello) -> Result<Letter, WireError> {
     let kind = body.try_get_u8()?;
+    let can_wait = kind == APPEND_ENTRIES | CAN_WAIT;
+    let kind = if can_wait { APPEND_ENTRIES } else { kind };
     let term = Term(body.try_get_u64_le()?);
     let content = match kind {
         1 => Body::PreVote { next: Term(body.try_get_u64_le()?), last: take_id(&mut body)? },
         2 => Body::PreVoteReply { next: Term(body.try_get_u64_le()?), granted: take_bool(&mut body)? },
         3 => Body::RequestVote { last: take_id(&mut body)?, transfer: take_bool(&mut body)? },
         4 => Body::RequestVoteReply { granted: take_bool(&mut body)? },
-        5 => {
+        APPEND_ENTRIES => {
             let previous = take_id(&mut body)?;
             let commit = Index(body.try_get_u64_le()?);
             let round = body.try_get_u64_le()?;
@@ -236,7 +254,10 @@ fn take_body(mut body: Bytes, hello: Hello) -> Result<Message, WireError> {
         _ => return Err(WireError::Content),
     };
     match body.is_empty() {
-        true => Ok(Message { from: hello.from, to: hello.to, term, body: content }),
+        true => {
+            let message = Message { from: hello.from, to: hello.to, term, body: content };
+            Ok(Letter { message, can_wait })
+        }
         false => Err(WireError::Content),
     }
 }
@@ -336,10 +357,11 @@ mod tests {
 
     #[test]
     fn messages_survive_the_way_and_no_cut_or_flipped_bit_passes() {
-        for body in bodies() {
+        for (place, body) in bodies().into_iter().enumerate() {
+            let can_wait = matches!(body, Body::AppendEntries { .. }) && place % 2 == 0;
             let message = Message { from: HELLO.from, to: HELLO.to, term: Term(4), body };
             let mut whole = BytesMut::new();
-            encode(&message, &mut whole);
+            encode(&message, can_wait, &mut whole);
             for cut in 0..whole.len() {
                 assert_eq!(decode(&mut BytesMut::from(&whole[..cut]), HELLO), Ok(None));
             }
@@ -348,7 +370,7 @@ mod tests {
                 flipped[bit / 8] ^= 1 << (bit % 8);
                 assert_eq!(decode(&mut flipped, HELLO), Err(WireError::Checksum));
             }
-            assert_eq!(decode(&mut whole, HELLO), Ok(Some(message)));
+            assert_eq!(decode(&mut whole, HELLO), Ok(Some(Letter { message, can_wait })));
             assert!(whole.is_empty());
         }
     }
