@@ -263,6 +263,17 @@ impl Shape {
     }
 }
 
+/// What there is, that of real processes first.
+fn unknown_fault(word: &str) -> FaultError {
+    let (simulated, real): (Vec<_>, Vec<_>) =
+        KINDS.iter().partition(|(kind, _)| matches!(kind, FaultKind::Simulated(_)));
+    let names = |table: Vec<&(FaultKind, &str)>| {
+        table.into_iter().map(|(_, name)| *name).collect::<Vec<_>>().join(", ")
+    };
+    let known = format!("{}; in simulations also {}", names(real), names(simulated));
+    FaultError::Unknown { what: "fault", word: word.into(), known }
+}
+
 fn known<T: Copy + PartialEq>(what: &'static str, table: &[(T, &str)], word: &str) -> Result<T, FaultError> {
     let found = table.iter().find(|(_, name)| *name == word);
     found.map(|(value, _)| *value).ok_or_else(|| FaultError::Unknown {
@@ -288,7 +299,7 @@ impl FromStr for FaultSpec {
             Some((kind, shape)) => (kind, Some(shape)),
             None => (rest, None),
         };
-        let kind = known("fault", &KINDS, kind)?;
+        let kind = known("fault", &KINDS, kind).map_err(|_| unknown_fault(kind))?;
         let shape = shape.map(|shape| known("shape", &SHAPES, shape)).transpose()?;
         if shape.is_some() && kind != FaultKind::Partition {
             return Err(FaultError::Shape(kind));
@@ -386,7 +397,9 @@ mod tests {
     #[test]
     fn unknown_words_are_answered_with_those_there_are() {
         let complaint = |text: &str| parse(text).expect_err(text).to_string();
-        assert_eq!(complaint("kill,meteor"), "unknown fault `meteor` (hint: one of kill, pause, partition)");
+        let hint =
+            "unknown fault `meteor` (hint: one of kill, pause, partition; in simulations also delay, loss, ";
+        assert!(complaint("kill,meteor").starts_with(hint), "{}", complaint("kill,meteor"));
         assert_eq!(
             complaint("partition:star"),
             "unknown shape `star` (hint: one of isolate, halves, ring, bridge, one-way)"
