@@ -5,7 +5,7 @@
 //! every event the invariants of Raft are held against all nodes at once, which no outside observer could do.
 //!
 //! In reading order: [`plan`] is what a seed decides; `world` lets it happen; `node`, `disk`, `clock` and `network` are what
-//! there is, `client` is who uses it, `fault` what befalls it; `invariants` is what must hold; [`run`] gives the verdict,
+//! there is, `client` is who uses it, `fault` what befalls it; `invariants` is what must hold; [`run()`] gives the verdict,
 //! and cuts a failing plan down to what is needed to fail. [`scenario`] has situations with a name.
 
 mod client;

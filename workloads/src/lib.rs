@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`operation`] is what is asked and answered; [`workload`] decides what to ask; [`systems`] know
 //! how a system under test is started, found ready and spoken to; [`recorder`] turns it into a history; [`load`] lets
-//! many clients do all that at once. [`bench`] asks without a history: how fast, how long. Which faults are running is known to none of them.
+//! many clients do all that at once. [`mod@bench`] asks without a history: how fast, how long. Which faults are running is known to none of them.
 
 pub mod bench;
 pub mod load;

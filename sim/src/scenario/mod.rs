@@ -1,6 +1,6 @@
 //! Situations with a name: the tests of MIT's Raft labs, and what teaches Raft, each told by its trace.
 //!
-//! A scenario is a function over a [`Scene`]: it cuts, crashes, asks and waits, and says what must be so. The labs' limits
+//! A scenario is a function over a `Scene`: it cuts, crashes, asks and waits, and says what must be so. The labs' limits
 //! on messages, bytes and time are kept (6.5840, labs 3 and 4); times are virtual.
 //!
 //! `scene` is what a scenario can do; `elections`, `agreement`, `persistence`, `snapshots` and `service` are the labs' tests
