@@ -5,13 +5,14 @@
 //! ever.
 
 use std::io::Write as _;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use rafture_checker::verdict::Verdict;
+use rafture_nemesis::hosts::ports;
 use rafture_nemesis::process::{NodeSpec, Process, Spawner};
 use rafture_workloads::bench::{BenchLoad, Driver, Mix, Slice, drive, fill};
 use rafture_workloads::systems::{self, Layout, Options, Place, Settings, System};
@@ -330,8 +331,7 @@ fn cpu_seconds(process: &str) -> f64 {
 
 /// Free loopback addresses for a cluster. Somebody else may take one before a node does; then that node says so.
 fn layout(nodes: usize, folder: &Path) -> std::io::Result<Layout> {
-    let held: Vec<TcpListener> =
-        (0..2 * nodes).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect::<Result<_, _>>()?;
+    let held = ports::hold(2 * nodes)?;
     let addresses: Vec<SocketAddr> = held.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
     let (clients, peers) = addresses.split_at(nodes);
     let place = |node: usize| {

@@ -3,12 +3,13 @@
 mod command;
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use command::rafture;
+use rafture_nemesis::hosts::ports;
 
 /// How long anything may take that has to come about.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -30,8 +31,7 @@ impl Drop for Node {
 
 /// Addresses that nobody uses.
 fn addresses(count: usize) -> Vec<SocketAddr> {
-    let held: Vec<TcpListener> =
-        (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a port")).collect();
+    let held = ports::hold(count).expect("ports");
     held.iter().map(|listener| listener.local_addr().expect("an address")).collect()
 }
 

@@ -8,6 +8,7 @@ mod filter;
 mod link;
 mod namespaces;
 mod netlink;
+pub mod ports;
 mod probe;
 mod proxies;
 mod rootless;

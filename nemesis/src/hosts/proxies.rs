@@ -22,7 +22,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep};
 
-use super::{Addresses, Link};
+use super::{Addresses, Link, ports};
 
 /// Bytes that are passed on at a time, and so the most that may pass after a cut.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -57,12 +57,10 @@ pub(super) struct Proxies {
 
 impl Proxies {
     pub(super) fn open(count: usize) -> io::Result<Proxies> {
-        // All ports are drawn before any is given back, so that no two are the same.
-        let draw = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-        let own: Vec<[TcpListener; 2]> =
-            (0..count).map(|_| Ok([draw()?, draw()?])).collect::<io::Result<_>>()?;
-        let own: Vec<[SocketAddr; 2]> =
-            own.iter().map(|[a, b]| Ok([a.local_addr()?, b.local_addr()?])).collect::<io::Result<_>>()?;
+        let held = ports::hold(2 * count)?;
+        let own: Vec<SocketAddr> = held.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
+        drop(held);
+        let own: Vec<[SocketAddr; 2]> = own.chunks_exact(2).map(|pair| [pair[0], pair[1]]).collect();
         let gates: BTreeMap<Link, watch::Sender<bool>> =
             Link::all(count).map(|link| (link, watch::Sender::new(true))).collect();
         let mut addresses: Vec<Addresses> =
@@ -70,7 +68,7 @@ impl Proxies {
         let arrivals = Arrivals::default();
         let (mut proxies, mut probes) = (Vec::new(), BTreeMap::new());
         for link in Link::all(count) {
-            let listener = draw()?;
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
             listener.set_nonblocking(true)?;
             addresses[link.from].peers[link.to] = listener.local_addr()?;
             probes.insert(link, open_probe(listener.local_addr()?)?);
