@@ -7,7 +7,7 @@ mod world;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use rafture_node::raft::{AppendResult, Body, Change, Input, Message, NodeId, Payload};
+use rafture_node::raft::{AppendResult, Body, Change, Input, Message, NodeId, Payload, Term};
 use rafture_node::rules::Rules;
 use world::World;
 
@@ -101,6 +101,10 @@ fn run(world: &mut World, command: &str, words: [&str; 2], input: &str) {
         "heal" => world.cut.clear(),
         "crash" => world.crash(node(0)),
         "start" => world.start(node(0)),
+        "start-with" => {
+            let term = |text: &str| Term(text.parse().expect("a term"));
+            world.start_with(node(0), term(words[1]), input.split_whitespace().map(term));
+        }
         "disk" => world.nodes.get_mut(&node(0)).expect("a member").disk_works = words[1] == "works",
         "logs" => logs(world),
         other => panic!("no such command: {other}"),

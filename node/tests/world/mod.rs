@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rafture_node::raft::{
-    Body, Chunk, Config, Configuration, Entry, Index, Input, Limits, LogStart, Message, NodeId, Output, Raft,
-    Recovered, RequestId, Role, Snapshot, Time, Write,
+    Body, Chunk, Config, Configuration, Entry, EntryId, HardState, Index, Input, Limits, LogStart, Message,
+    NodeId, Output, Payload, Raft, Recovered, RequestId, Role, Snapshot, Term, Time, Write,
 };
 use rafture_node::rules::Rules;
 
@@ -104,6 +104,24 @@ impl World {
         node.applied.clear();
         node.applied_to = node.disk.snapshot.as_ref().map_or(Index(0), |snapshot| snapshot.last.index);
         node.raft = Some(Raft::new(config, node.disk.clone(), self.now));
+    }
+
+    /// Comes up in `term` with a log whose entries are of these terms.
+    #[allow(dead_code, reason = "only scripts begin with logs that parted long ago")]
+    pub(crate) fn start_with(&mut self, id: NodeId, term: Term, terms: impl Iterator<Item = Term>) {
+        let disk = &mut self.nodes.get_mut(&id).expect("a member").disk;
+        disk.hard_state = HardState { term, vote: None };
+        let (mut chain, base) = (disk.log.chain, disk.log.base.index.0);
+        disk.log.entries = terms
+            .zip(base + 1..)
+            .map(|(term, index)| {
+                let entry =
+                    Entry::new(EntryId { term, index: Index(index) }, Payload::Command("x".into()), chain);
+                chain = entry.chain;
+                entry
+            })
+            .collect();
+        self.start(id);
     }
 
     pub(crate) fn crash(&mut self, id: NodeId) {
