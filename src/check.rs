@@ -1,10 +1,13 @@
 //! `rafture check`: recorded histories, judged one by one.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
-use rafture_checker::history::parse_jsonl;
+use rafture_checker::ParseError;
+use rafture_checker::history::{Reader, Recorded};
 use rafture_checker::linearizability::{self, Limits};
 use rafture_checker::models::ModelKind;
 use rafture_checker::verdict::Verdict;
@@ -64,22 +67,21 @@ pub fn check(arguments: &CheckArguments) -> Result<Verdict, Error> {
 fn check_file(file: &Path, model: ModelKind, arguments: &CheckArguments) -> Result<Verdict, Error> {
     let start = Instant::now();
     let name = file.display();
-    let text = std::fs::read(file).map_err(|error| {
-        Error::Input(format!("cannot read `{name}`: {error} (hint: give a history file)"))
-    })?;
-    let wrong = |error: &dyn std::fmt::Display| Error::Input(format!("{name}:{error}"));
-    let parsed = parse_jsonl(&text).map_err(|error| wrong(&error))?;
-    for notice in &parsed.notices {
+    let recorded = read_history(file)?;
+    for notice in &recorded.notices {
         eprintln!("rafture: {name}: {notice}");
     }
-    let operations = parsed.operations().map_err(|error| wrong(&error))?;
     let out_of_time = || start.elapsed() > arguments.time_limit.0;
     let limits = Limits {
         out_of_time: &out_of_time,
         memory_bytes: Some(arguments.memory_limit << 20),
         threads: arguments.threads,
+        witness: false,
     };
-    let outcome = linearizability::check(&operations, model, &limits).map_err(|error| wrong(&error))?;
+    let outcome = linearizability::check(&recorded.history, model, &limits).map_err(|error| {
+        let line = error.line.map_or_else(String::new, |line| format!("{line}:1:"));
+        Error::Input(format!("{name}:{line} {error}"))
+    })?;
     let seconds = start.elapsed().as_secs_f64();
     if arguments.json {
         let line = json!({
@@ -114,6 +116,27 @@ fn check_file(file: &Path, model: ModelKind, arguments: &CheckArguments) -> Resu
         }
     }
     Ok(outcome.verdict)
+}
+
+/// How much of a file is read at once.
+const PIECE_BYTES: usize = 1 << 20;
+
+fn read_history(file: &Path) -> Result<Recorded, Error> {
+    let name = file.display();
+    let cannot = |error: std::io::Error| {
+        Error::Input(format!("cannot read `{name}`: {error} (hint: give a history file)"))
+    };
+    let wrong = |error: ParseError| Error::Input(format!("{name}:{error}"));
+    let mut source = File::open(file).map_err(cannot)?;
+    let mut reader = Reader::new();
+    let mut piece = vec![0; PIECE_BYTES];
+    loop {
+        let length = source.read(&mut piece).map_err(cannot)?;
+        if length == 0 {
+            return reader.finish().map_err(wrong);
+        }
+        reader.feed(&piece[..length]).map_err(wrong)?;
+    }
 }
 
 /// One operation of the evidence as a line.

@@ -20,7 +20,7 @@ pub mod statistics;
 pub mod trace;
 pub mod verdict;
 
-pub use history::{Event, Operation};
+pub use history::{Event, History, Operation};
 pub use lines::ParseError;
 pub use models::ModelKind;
 pub use verdict::Verdict;

@@ -46,12 +46,12 @@ pub(crate) fn read<T: DeserializeOwned>(text: &[u8]) -> Result<Records<T>, Parse
 }
 
 /// A cut line ends too early. Half a character at its end is not even text.
-fn is_cut(line: &[u8], error: &serde_json::Error) -> bool {
+pub(crate) fn is_cut(line: &[u8], error: &serde_json::Error) -> bool {
     let unfinished = error.is_eof() || std::str::from_utf8(line).is_err();
     !line.ends_with(b"\n") && unfinished
 }
 
-fn located(line: usize, error: &serde_json::Error) -> ParseError {
+pub(crate) fn located(line: usize, error: &serde_json::Error) -> ParseError {
     let text = error.to_string();
     let message = text.split(" at line ").next().unwrap_or(&text).to_owned();
     let column = error.column().max(1);

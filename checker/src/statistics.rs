@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::history::{Operation, Outcome};
+use crate::history::{History, Name, Outcome};
 
 /// How many operations of one kind ended how.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,13 +22,10 @@ pub struct Counts {
 }
 
 /// The counts per `f`.
-pub fn counts(operations: &[Operation]) -> BTreeMap<String, Counts> {
-    let mut counts: BTreeMap<String, Counts> = BTreeMap::new();
-    for operation in operations {
-        if !counts.contains_key(&operation.f) {
-            counts.insert(operation.f.clone(), Counts::default());
-        }
-        let of_kind = counts.get_mut(&operation.f).expect("it was put in");
+pub fn counts(history: &History) -> BTreeMap<String, Counts> {
+    let mut by_name: BTreeMap<Name, Counts> = BTreeMap::new();
+    for operation in &history.operations {
+        let of_kind = by_name.entry(operation.f).or_default();
         of_kind.invoked += 1;
         match operation.outcome {
             Outcome::Ok => of_kind.ok += 1,
@@ -36,7 +33,8 @@ pub fn counts(operations: &[Operation]) -> BTreeMap<String, Counts> {
             Outcome::Info => of_kind.info += 1,
         }
     }
-    counts
+    let named = history.names().filter_map(|(name, text)| Some((text.to_owned(), *by_name.get(&name)?)));
+    named.collect()
 }
 
 /// Those of `expected` that never succeeded, asked for or not: a run with any of them proves nothing about it.
@@ -48,7 +46,7 @@ pub fn never_succeeded<'a>(counts: &BTreeMap<String, Counts>, expected: &[&'a st
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::parse_jsonl;
+    use crate::history::Reader;
 
     #[test]
     fn every_outcome_is_counted_and_what_never_succeeded_is_named() {
@@ -59,9 +57,9 @@ mod tests {
 {"index":3,"time":3,"process":0,"type":"fail","f":"cas","value":[1,2]}
 {"index":4,"time":4,"process":0,"type":"invoke","f":"cas","value":[1,2]}
 "#;
-        let operations =
-            parse_jsonl(text.as_bytes()).and_then(|parsed| parsed.operations()).expect("a history");
-        let counts = counts(&operations);
+        let mut reader = Reader::new();
+        let read = reader.feed(text.as_bytes()).and_then(|()| reader.finish());
+        let counts = counts(&read.expect("a history").history);
         let (read, cas) = (counts["read"], counts["cas"]);
         assert_eq!((read.invoked, read.ok, read.fail, read.info), (1, 1, 0, 0));
         assert_eq!((cas.invoked, cas.ok, cas.fail, cas.info), (2, 0, 1, 1));

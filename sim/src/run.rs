@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rafture_checker::history;
+use rafture_checker::history::{EventKind, History};
 use rafture_checker::linearizability::{self, Limits};
 use rafture_checker::verdict::Verdict;
 use rafture_nemesis::schedule::{Episode, Schedule};
@@ -162,7 +162,7 @@ fn judge(world: &World) -> Option<Finding> {
     if world.clients.is_empty() {
         return None;
     }
-    let served_late = world.history.iter().rev().find(|event| event.kind == history::EventKind::Ok);
+    let served_late = world.history.iter().rev().find(|event| event.kind == EventKind::Ok);
     let quiet_began = nanoseconds(world.plan.options.time_limit);
     let Some(last) = served_late else {
         return Some(Finding::Vacuous("no operation ever succeeded".into()));
@@ -172,11 +172,11 @@ fn judge(world: &World) -> Option<Finding> {
         return Some(Finding::Invariant(Broken { number: 13, sentence }));
     }
     let workload = workload::find(&world.plan.options.workload).expect("the plan was checked");
-    let operations = match history::operations(&world.history) {
-        Ok(operations) => operations,
+    let history = match History::of(&world.history) {
+        Ok(history) => history,
         Err(error) => return Some(Finding::History(error.to_string())),
     };
-    let outcome = match linearizability::check(&operations, workload.model(), &Limits::NONE) {
+    let outcome = match linearizability::check(&history, workload.model(), &Limits::NONE) {
         Ok(outcome) => outcome,
         Err(error) => return Some(Finding::History(error.to_string())),
     };

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rafture_checker::history::{self, Event};
+use rafture_checker::history::{Event, History, Operation, Outcome};
 use rafture_checker::linearizability::{self, Limits};
 use rafture_checker::models::ModelKind;
 use rafture_checker::trace::{TraceEvent, parse_trace};
@@ -97,13 +97,18 @@ fn crashed(name: &str) -> CheckerResult {
 
 fn linearizability(case: &Case<'_>) -> CheckerResult {
     let start = Instant::now();
-    let operations = match history::operations(case.history) {
-        Ok(operations) => operations,
+    let history = match History::of(case.history) {
+        Ok(history) => history,
         Err(error) => return result(Verdict::Unknown, json!({ "reason": error.to_string() })),
     };
     let out_of_time = || start.elapsed() > case.time_limit;
-    let limits = Limits { out_of_time: &out_of_time, memory_bytes: Some(MEMORY_BYTES_MAX), threads: 2 };
-    let outcome = match linearizability::check(&operations, case.model, &limits) {
+    let limits = Limits {
+        out_of_time: &out_of_time,
+        memory_bytes: Some(MEMORY_BYTES_MAX),
+        threads: 2,
+        witness: false,
+    };
+    let outcome = match linearizability::check(&history, case.model, &limits) {
         Ok(outcome) => outcome,
         Err(error) => return result(Verdict::Unknown, json!({ "reason": error.to_string() })),
     };
@@ -135,8 +140,8 @@ fn raft_invariants(traces: &BTreeMap<String, Vec<TraceEvent>>) -> CheckerResult 
 
 /// A run in which some kind of operation never succeeded proves nothing about it.
 fn operations(case: &Case<'_>) -> CheckerResult {
-    let operations = history::operations(case.history).unwrap_or_default();
-    let counts = statistics::counts(&operations);
+    let history = History::of(case.history).unwrap_or_default();
+    let counts = statistics::counts(&history);
     let never = statistics::never_succeeded(&counts, case.operations);
     match never.is_empty() {
         true => result(Verdict::Valid, json!({})),
@@ -185,11 +190,11 @@ fn recovery(case: &Case<'_>) -> CheckerResult {
     let Some(healed) = case.healed_ns else {
         return result(Verdict::Valid, json!({ "note": "the run was stopped before its faults had ended" }));
     };
-    let operations = history::operations(case.history).unwrap_or_default();
-    let served = operations
+    let history = History::of(case.history).unwrap_or_default();
+    let served = (history.operations)
         .iter()
-        .filter(|operation| operation.invoked_ns >= healed && operation.outcome == history::Outcome::Ok)
-        .filter_map(|operation| operation.completed_ns)
+        .filter(|operation| operation.invoked_ns >= healed && operation.outcome == Outcome::Ok)
+        .filter_map(Operation::completed_ns)
         .min();
     match served {
         Some(served) => {

@@ -8,7 +8,7 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rafture_checker::history::{Event, EventKind, Process, operations};
+use rafture_checker::history::{Event, EventKind, History, Process};
 use rafture_workloads::load::{Load, drive};
 use rafture_workloads::operation::{Answer, Ask};
 use rafture_workloads::recorder::Recorder;
@@ -169,7 +169,7 @@ fn a_closed_loop_has_as_many_operations_open_as_clients() {
         "{most} at most, {open} left, {} events",
         events.len()
     );
-    operations(&events).expect("every process does one thing at a time");
+    History::of(&events).expect("every process does one thing at a time");
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn an_open_loop_does_not_wait_for_a_system_that_stalls() {
     let events = driven(1, Some(200.0), Manners::IsSilent);
     let begun = events.iter().filter(|event| event.kind == EventKind::Invoke).count();
     assert!((60..200).contains(&begun), "{begun} begun in half a second at 200 a second");
-    operations(&events).expect("every process does one thing at a time");
+    History::of(&events).expect("every process does one thing at a time");
     let processes: std::collections::BTreeSet<Process> = events.iter().map(|event| event.process).collect();
     assert_eq!(processes.len(), begun, "a process whose operation is uncertain is never heard of again");
 }

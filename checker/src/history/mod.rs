@@ -1,9 +1,11 @@
-//! What the clients saw: events as they are recorded, and the operations that they pair up to.
+//! What the clients saw: events as they are recorded, the operations that they pair up to, and the files they come in.
 
 mod event;
-mod jsonl;
+mod formats;
 mod operation;
+mod value;
 
 pub use event::{Event, EventKind, Process};
-pub use jsonl::{Parsed, parse_jsonl};
-pub use operation::{Operation, Outcome, PairingError, operations};
+pub use formats::{Format, Parsed, Reader, Recorded, parse_jsonl};
+pub use operation::{History, Name, Operation, Outcome, PairingError, Record};
+pub use value::{Datum, Values};

@@ -14,19 +14,29 @@
 use super::shrink::{Shrunk, shrink};
 use super::{Key, Limits};
 use crate::failure::{Failure, FailureOperation};
-use crate::history::{Operation, Outcome, Process};
+use crate::history::{History, Operation, Outcome, Process};
 use crate::models::Model;
 
 /// As many operations as a drawing can show.
 const OPERATIONS_MAX: usize = 20;
 
 /// The evidence that `key` is not linearizable, of which `rank` completed operations can be ordered.
-pub(super) fn failure<M: Model>(key: &Key<'_, M>, rank: usize, limits: &Limits<'_>) -> Failure {
-    let shrunk = shrink(key, rank, limits);
+pub(super) fn failure<M: Model>(
+    key: &Key<'_, M>,
+    core: Option<&[u32]>,
+    rank: usize,
+    limits: &Limits<'_>,
+) -> Failure {
+    let shrunk = shrink(key, core, rank, limits);
     let shown = shown(key, &shrunk);
     let (anomaly, sentence) = named(key, &shrunk);
     let operations = shown.iter().map(|&at| bar(key, &shrunk, at)).collect();
-    Failure { key: key.key.cloned(), anomaly: anomaly.to_owned(), sentence, operations }
+    Failure {
+        key: key.history.key(key.operation(shrunk.culprit)),
+        anomaly: anomaly.to_owned(),
+        sentence,
+        operations,
+    }
 }
 
 /// The culprit, what touches the value that it saw, and the latest of the others, in order of invocation.
@@ -37,7 +47,7 @@ fn shown<M: Model>(key: &Key<'_, M>, shrunk: &Shrunk) -> Vec<usize> {
         needed.is_some() && (key.model.makes(call) == needed || key.model.needs(call) == needed)
     };
     let mut shown = shrunk.kept.clone();
-    let completed = |at: usize| key.timed[at].completed.unwrap_or(usize::MAX);
+    let completed = |at: usize| key.timed[at].deadline();
     shown.sort_by_key(|&at| {
         let importance = if at == shrunk.culprit { 0 } else { 2 - u8::from(touches(at)) };
         (importance, std::cmp::Reverse(completed(at)))
@@ -48,26 +58,27 @@ fn shown<M: Model>(key: &Key<'_, M>, shrunk: &Shrunk) -> Vec<usize> {
 }
 
 fn bar<M: Model>(key: &Key<'_, M>, shrunk: &Shrunk, at: usize) -> FailureOperation {
-    let operation = key.operations[at];
+    let operation = key.operation(at);
     let is_known = operation.outcome == Outcome::Ok;
     FailureOperation {
         process: Process::Client(operation.process),
-        f: operation.f.clone(),
-        label: label(operation),
+        f: key.history.f(operation).to_owned(),
+        label: label(key.history, operation),
         invoked_ns: operation.invoked_ns,
-        completed_ns: operation.completed_ns.filter(|_| is_known),
+        completed_ns: operation.completed_ns().filter(|_| is_known),
         culprit: at == shrunk.culprit,
         order: shrunk.order.iter().position(|&placed| placed == at),
     }
 }
 
-fn label(operation: &Operation) -> String {
-    let Operation { f, argument, result, .. } = operation;
-    match (argument.as_array().map(Vec::as_slice), operation.outcome) {
-        (Some([old, new]), _) if f == "cas" => format!("cas {old} → {new}"),
-        (_, Outcome::Ok) if argument.is_null() => format!("{f} → {result}"),
-        _ if argument.is_null() => format!("{f} → ?"),
-        _ => format!("{f} {argument}"),
+fn label(history: &History, operation: &Operation) -> String {
+    let f = history.f(operation);
+    let shown = |value| history.values.to_json(value);
+    match (history.values.as_list(operation.argument), operation.outcome) {
+        (Some(&[old, new]), _) if f == "cas" => format!("cas {} → {}", shown(old), shown(new)),
+        (_, Outcome::Ok) if operation.argument.is_null() => format!("{f} → {}", shown(operation.result)),
+        _ if operation.argument.is_null() => format!("{f} → ?"),
+        _ => format!("{f} {}", shown(operation.argument)),
     }
 }
 
@@ -165,20 +176,22 @@ fn precedes<M: Model>(key: &Key<'_, M>, one: usize, other: usize) -> bool {
 
 /// `process 3 read x = 4 at 1.204 s`; the time is that of the completion.
 fn deed<M: Model>(key: &Key<'_, M>, at: usize) -> String {
-    let operation = key.operations[at];
-    let object = match key.key {
-        Some(serde_json::Value::String(name)) => name.clone(),
-        Some(other) => other.to_string(),
-        None => "the value".to_owned(),
+    let operation = key.operation(at);
+    let history = key.history;
+    let shown = |value| history.values.to_json(value);
+    let object = match history.values.as_text(key.name) {
+        Some(name) => name.to_owned(),
+        None if key.name.is_null() => "the value".to_owned(),
+        None => shown(key.name).to_string(),
     };
-    let Operation { process, f, argument, result, .. } = operation;
-    let verb = match (f.as_str(), argument.as_array().map(Vec::as_slice)) {
-        ("read", _) => format!("read {object} = {result}"),
-        ("write", _) => format!("wrote {object} = {argument}"),
-        ("cas", Some([old, new])) => format!("changed {object} from {old} to {new}"),
-        _ => format!("did `{}` on {object}", label(operation)),
+    let process = operation.process;
+    let verb = match (history.f(operation), history.values.as_list(operation.argument)) {
+        ("read", _) => format!("read {object} = {}", shown(operation.result)),
+        ("write", _) => format!("wrote {object} = {}", shown(operation.argument)),
+        ("cas", Some(&[old, new])) => format!("changed {object} from {} to {}", shown(old), shown(new)),
+        _ => format!("did `{}` on {object}", label(history, operation)),
     };
-    match operation.completed_ns.filter(|_| operation.outcome == Outcome::Ok) {
+    match operation.completed_ns().filter(|_| operation.outcome == Outcome::Ok) {
         Some(time) => format!("process {process} {verb} at {}", seconds(time)),
         None => format!("process {process}, from {} on, {verb}", seconds(operation.invoked_ns)),
     }

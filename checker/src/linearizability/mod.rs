@@ -1,28 +1,37 @@
 //! Whether some order of the operations, one after another and each within its time, explains the history.
 //!
-//! Keys are independent objects, so each is searched by itself (Horn & Kroening 2015). `problem` lays out the
-//! operations of a key, `search` looks for an order, `shrink` cuts a failing key down to what is needed to fail, and
-//! `explain` puts that into words.
+//! Keys are independent objects, so each is judged by itself (Horn & Kroening 2015), several at a time. For a key, a
+//! *monitor* decides in log-linear time where the model has one that fits the history (`monitors`); elsewhere `search` looks for an
+//! order among the calls that `problem` lays out. `shrink` cuts a failing key down to what is needed to fail, and `explain`
+//! puts that into words.
 
 mod explain;
+mod keys;
+mod monitors;
 mod problem;
 mod search;
 mod shrink;
+mod slots;
+mod timed;
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::failure::Failure;
-use crate::history::{self, Operation};
-use crate::models::{Model, ModelKind, Register};
+use crate::history::{Datum, History};
+use crate::models::{
+    Counter, Model, ModelKind, Register, Registers, Semaphore, Sequence, SequenceKind, Set, Text,
+};
 use crate::verdict::Verdict;
-use problem::{Problem, Timed};
+use keys::{Key, Keys};
+pub use monitors::{Decision, decide_register};
 use search::{Bounds, End};
+pub use timed::Timed;
 
-/// What a check may spend.
+/// What a check may spend, and what it is to give.
 #[derive(Clone, Copy)]
 pub struct Limits<'a> {
     /// Asked every few thousand steps; true ends the check with `unknown`.
@@ -31,11 +40,14 @@ pub struct Limits<'a> {
     pub memory_bytes: Option<usize>,
     /// How many keys are searched at once; 1 needs no further thread.
     pub threads: usize,
+    /// Whether a valid history's order is wanted.
+    pub witness: bool,
 }
 
 impl Limits<'_> {
-    /// One thread, no bounds.
-    pub const NONE: Limits<'static> = Limits { out_of_time: &|| false, memory_bytes: None, threads: 1 };
+    /// One thread, no bounds, no witness.
+    pub const NONE: Limits<'static> =
+        Limits { out_of_time: &|| false, memory_bytes: None, threads: 1, witness: false };
 }
 
 /// What a check found.
@@ -45,18 +57,21 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// Name of the model.
     pub model: String,
-    /// Name of the algorithm: `wgl`.
+    /// Names of the algorithms that decided, joined by `+`.
     pub engine: String,
     /// How many operations were looked at; those that failed are not among them.
     pub operations: usize,
     /// How many keys they were about.
     pub keys: usize,
-    /// Why the verdict is unknown and how far the search got.
+    /// Why the verdict is unknown, how far the check got, and what would help.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The evidence of an invalid verdict.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+    /// The evidence of a valid one, if it was asked for: for each key an order of operations, by their places in the history.
+    #[serde(skip)]
+    pub witness: Vec<Vec<u32>>,
 }
 
 /// An operation that the model does not have.
@@ -69,157 +84,178 @@ pub struct ShapeError {
     pub message: String,
 }
 
-/// Checks `operations` against a model that has a name.
+/// Checks a history against a model that has a name, whose registers hold `null` at first.
 ///
 /// # Errors
 /// An operation that the model does not have, or a value of the wrong shape.
-pub fn check(operations: &[Operation], model: ModelKind, limits: &Limits<'_>) -> Result<Outcome, ShapeError> {
-    check_with(&model.to_string(), || Register::new(model), operations, limits)
+pub fn check(history: &History, model: ModelKind, limits: &Limits<'_>) -> Result<Outcome, ShapeError> {
+    check_from(history, model, Datum::NULL, limits)
 }
 
-/// Checks `operations` against a model of one's own; `model` makes one per key.
+/// The same for registers that hold `initial` at first; to other models it means nothing.
+///
+/// # Errors
+/// As for [`check`].
+pub fn check_from(
+    history: &History,
+    model: ModelKind,
+    initial: Datum,
+    limits: &Limits<'_>,
+) -> Result<Outcome, ShapeError> {
+    let name = &model.to_string();
+    let sequence = |kind| move || Sequence::new(kind);
+    match model {
+        ModelKind::Register => check_with(name, || Register::new(false, initial), history, limits),
+        ModelKind::CasRegister => check_with(name, || Register::new(true, initial), history, limits),
+        ModelKind::Kv => check_with(name, Text::default, history, limits),
+        ModelKind::MultiRegister => check_with(name, || Registers::new(initial), history, limits),
+        ModelKind::Mutex => check_with(name, || Semaphore::new(1), history, limits),
+        ModelKind::Semaphore(permits) => check_with(name, || Semaphore::new(permits), history, limits),
+        ModelKind::Counter => check_with(name, || Counter, history, limits),
+        ModelKind::Set => check_with(name, Set::default, history, limits),
+        ModelKind::Queue => check_with(name, sequence(SequenceKind::Queue), history, limits),
+        ModelKind::Stack => check_with(name, sequence(SequenceKind::Stack), history, limits),
+        ModelKind::List => check_with(name, sequence(SequenceKind::List), history, limits),
+    }
+}
+
+/// Checks a history against a model of one's own; `model` makes one per key.
 ///
 /// # Errors
 /// An operation that the model does not have, or a value of the wrong shape.
-pub fn check_with<M>(
+pub fn check_with<M: Model>(
     name: &str,
-    model: impl Fn() -> M,
-    operations: &[Operation],
+    model: impl Fn() -> M + Sync,
+    history: &History,
     limits: &Limits<'_>,
-) -> Result<Outcome, ShapeError>
-where
-    M: Model + Sync,
-    M::Call: Send + Sync,
-{
-    let keys = by_key(model, operations)?;
-    let ends = search_all(&keys, limits);
+) -> Result<Outcome, ShapeError> {
+    let keys = Keys::of(history);
+    let found = judge_all(&keys, &model, limits);
+    let engines: BTreeSet<&str> = found.iter().flatten().map(|judged| judged.engine).collect();
     let mut outcome = Outcome {
         verdict: Verdict::Valid,
         model: name.to_owned(),
-        engine: "wgl".to_owned(),
-        operations: keys.iter().map(|key| key.timed.len()).sum(),
+        engine: engines.into_iter().collect::<Vec<_>>().join("+"),
+        operations: keys.operations(),
         keys: keys.len(),
         reason: None,
         failure: None,
+        witness: Vec::new(),
     };
-    for (key, end) in keys.iter().zip(ends) {
-        match end {
-            None | Some(End::Linearized) => {}
-            Some(End::Stuck { rank, .. }) => {
+    let mut unknown = 0;
+    for (number, judged) in found.into_iter().enumerate() {
+        let Some(judged) = judged else {
+            continue;
+        };
+        match judged.end {
+            KeyEnd::Shape(error) => return Err(error),
+            KeyEnd::Linearized(order) if limits.witness => outcome.witness.push(order),
+            KeyEnd::Linearized(_) => {}
+            KeyEnd::Violated { core, rank } => {
+                let key = Key::of(&keys, number, &model)?;
                 outcome.verdict = Verdict::Invalid;
-                outcome.failure = Some(explain::failure(key, rank, limits));
+                outcome.failure = Some(explain::failure(&key, core.as_deref(), rank, limits));
                 outcome.reason = None;
+                outcome.witness.clear();
                 return Ok(outcome);
             }
-            Some(End::GaveUp { reason, rank }) => {
+            KeyEnd::GaveUp(reason) => {
                 outcome.verdict = Verdict::Unknown;
-                let reached = key.reached(rank);
-                outcome.reason.get_or_insert(format!("{reason}; {reached}"));
+                unknown += 1;
+                outcome.reason.get_or_insert(reason);
             }
         }
+    }
+    if unknown > 1 {
+        let more = format!(" (and {} more keys like it)", unknown - 1);
+        outcome.reason = outcome.reason.map(|reason| reason + &more);
     }
     Ok(outcome)
 }
 
-/// The operations of one key.
-struct Key<'o, M: Model> {
-    key: Option<&'o Value>,
-    model: M,
-    operations: Vec<&'o Operation>,
-    /// The same as calls, index by index.
-    timed: Vec<Timed<M::Call>>,
+/// What is known of one key.
+struct Judged {
+    engine: &'static str,
+    end: KeyEnd,
 }
 
-impl<M: Model> Key<'_, M> {
-    fn reached(&self, rank: usize) -> String {
-        let completed = self.timed.iter().filter(|timed| timed.completed.is_some());
-        let of = completed.count();
-        match self.key {
-            Some(key) => {
-                format!("{rank} of {of} completed operations on key {key} had been ordered")
-            }
-            None => format!("{rank} of {of} completed operations had been ordered"),
-        }
-    }
+enum KeyEnd {
+    /// An order, by places in the history; empty unless it was asked for.
+    Linearized(Vec<u32>),
+    /// There is none. `core`: indices within the key of a few that suffice to show it. `rank`: how many completed ones the
+    /// search could order.
+    Violated {
+        core: Option<Vec<u32>>,
+        rank: usize,
+    },
+    GaveUp(String),
+    Shape(ShapeError),
 }
 
-/// Sorts operations by key, keys in order of appearance. A `fail` did not happen, so it is left out.
-fn by_key<'o, M: Model>(
-    model: impl Fn() -> M,
-    operations: &'o [Operation],
-) -> Result<Vec<Key<'o, M>>, ShapeError> {
-    let mut keys: Vec<Key<'o, M>> = Vec::new();
-    let mut numbers: HashMap<Option<&Value>, usize> = HashMap::new();
-    for operation in operations {
-        let number = *numbers.entry(operation.key.as_ref()).or_insert(keys.len());
-        if number == keys.len() {
-            keys.push(Key {
-                key: operation.key.as_ref(),
-                model: model(),
-                operations: Vec::new(),
-                timed: Vec::new(),
-            });
-        }
-        let key = &mut keys[number];
-        let shaped = key.model.call(operation);
-        let call = shaped.map_err(|message| ShapeError { line: operation.line, message })?;
-        let completed = match operation.outcome {
-            history::Outcome::Ok => operation.completed_at,
-            history::Outcome::Info => None,
-            history::Outcome::Fail => continue,
-        };
-        key.operations.push(operation);
-        key.timed.push(Timed { call, invoked: operation.invoked_at, completed });
-    }
-    Ok(keys)
-}
-
-/// Searches key by key; once one is stuck, those behind it are left out, so that the first one is what is reported.
-fn search_all<M>(keys: &[Key<'_, M>], limits: &Limits<'_>) -> Vec<Option<End>>
-where
-    M: Model + Sync,
-    M::Call: Send + Sync,
-{
+/// Judges key by key; once one is violated, those behind it are left out, so that the first one is what is reported.
+fn judge_all<M: Model>(
+    keys: &Keys<'_>,
+    model: &(impl Fn() -> M + Sync),
+    limits: &Limits<'_>,
+) -> Vec<Option<Judged>> {
     let threads = limits.threads.clamp(1, keys.len().max(1));
-    let (next, stuck) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
+    let (next, violated) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
+    let all: Mutex<Vec<Option<Judged>>> = Mutex::new((0..keys.len()).map(|_| None).collect());
     let work = || {
-        let mut ends = Vec::new();
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
-            if number >= keys.len() || number > stuck.load(Ordering::Relaxed) {
-                return ends;
+            if number >= keys.len() || number > violated.load(Ordering::Relaxed) {
+                return;
             }
-            let end = search_key(&keys[number], threads, limits);
-            if matches!(end, End::Stuck { .. }) {
-                stuck.fetch_min(number, Ordering::Relaxed);
+            let judged = judge(keys, number, model, threads, limits);
+            if matches!(judged.end, KeyEnd::Violated { .. } | KeyEnd::Shape(_)) {
+                violated.fetch_min(number, Ordering::Relaxed);
             }
-            ends.push((number, end));
+            all.lock().expect("no worker panics with it")[number] = Some(judged);
         }
     };
-    let mut ends: Vec<Option<End>> = keys.iter().map(|_| None).collect();
-    let mut keep = |found: Vec<(usize, End)>| {
-        for (number, end) in found {
-            ends[number] = Some(end);
-        }
-    };
-    if threads == 1 {
-        keep(work());
-        return ends;
-    }
     std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        for worker in workers {
-            keep(worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        for _ in 1..threads {
+            scope.spawn(work);
         }
+        work();
     });
-    ends
+    all.into_inner().expect("no worker panics with it")
 }
 
-fn search_key<M: Model>(key: &Key<'_, M>, threads: usize, limits: &Limits<'_>) -> End {
+fn judge<M: Model>(
+    keys: &Keys<'_>,
+    number: usize,
+    model: &impl Fn() -> M,
+    threads: usize,
+    limits: &Limits<'_>,
+) -> Judged {
+    let key = match Key::of(keys, number, model) {
+        Ok(key) => key,
+        Err(error) => return Judged { engine: "none", end: KeyEnd::Shape(error) },
+    };
+    let places = |order: Vec<u32>| match limits.witness {
+        true => order.into_iter().map(|at| key.places[at as usize]).collect(),
+        false => Vec::new(),
+    };
+    if let Some((engine, decision)) = key.model.decide(&key.timed) {
+        let end = match decision {
+            Decision::Linearizable(order) => KeyEnd::Linearized(places(order)),
+            Decision::Violation(core) => KeyEnd::Violated { core: Some(core), rank: 0 },
+        };
+        return Judged { engine, end };
+    }
     let bounds = Bounds {
         out_of_time: limits.out_of_time,
         memory_bytes: limits.memory_bytes.map_or(usize::MAX, |bytes| bytes / threads),
         steps: u64::MAX,
     };
-    search::search(&Problem::new(&key.model, &key.timed), &bounds).0
+    let end = match search::search(&key.model, &key.timed, &bounds).0 {
+        End::Linearized(order) => KeyEnd::Linearized(places(order)),
+        End::Stuck { rank, core, .. } => KeyEnd::Violated { core, rank },
+        End::GaveUp { reason, hint, rank } => {
+            KeyEnd::GaveUp(format!("{reason}; {} (hint: {hint})", key.reached(rank)))
+        }
+    };
+    Judged { engine: "search", end }
 }

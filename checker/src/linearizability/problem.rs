@@ -7,38 +7,28 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::slots::Slots;
+use super::timed::Timed;
 use crate::models::Model;
 
 /// No state.
 pub(super) const NONE: u32 = u32::MAX;
 
-/// More than this many open at once have no slots.
-pub(super) const SLOTS: usize = u128::BITS as usize;
-
-/// A call and when it was open; places are those of the events.
-#[derive(Debug, Clone)]
-pub(super) struct Timed<C> {
-    pub(super) call: C,
-    pub(super) invoked: usize,
-    /// `None` when it is open for ever.
-    pub(super) completed: Option<usize>,
-}
-
 /// A completed call with its hints.
 #[derive(Debug)]
-pub(super) struct Known<C> {
+pub(super) struct Known<C, S> {
     pub(super) call: C,
     /// Index in what the problem was built from.
     pub(super) origin: u32,
     pub(super) needs: u32,
     pub(super) makes: u32,
     pub(super) is_read: bool,
-    pub(super) completed: usize,
-    /// Bit of its slot.
-    pub(super) bit: u128,
+    pub(super) completed: u32,
+    /// Its slot.
+    pub(super) bit: S,
 }
 
-impl<C> Known<C> {
+impl<C, S> Known<C, S> {
     /// Whether it overwrites, whatever was there.
     pub(super) fn is_blind(&self) -> bool {
         self.needs == NONE && self.makes != NONE
@@ -52,14 +42,14 @@ pub(super) struct Class<C> {
     pub(super) needs: u32,
     pub(super) makes: u32,
     /// Invocation and origin of each, in order of invocation.
-    pub(super) members: Vec<(usize, u32)>,
+    pub(super) members: Vec<(u32, u32)>,
 }
 
 /// What the search works on. Tables of states are indexed by their numbers.
-pub(super) struct Problem<'m, M: Model> {
+pub(super) struct Problem<'m, M: Model, S> {
     pub(super) model: &'m M,
     /// The completed ones by rank.
-    pub(super) calls: Vec<Known<M::Call>>,
+    pub(super) calls: Vec<Known<M::Call, S>>,
     /// Ranks behind each that were open when it completed, one after another; `window_ends` cuts them.
     windows: Vec<u32>,
     window_ends: Vec<usize>,
@@ -80,8 +70,8 @@ pub(super) struct Problem<'m, M: Model> {
     pub(super) width: usize,
 }
 
-impl<'m, M: Model> Problem<'m, M> {
-    pub(super) fn new(model: &'m M, timed: &[Timed<M::Call>]) -> Problem<'m, M> {
+impl<'m, M: Model, S: Slots> Problem<'m, M, S> {
+    pub(super) fn new(model: &'m M, timed: &[Timed<M::Call>]) -> Problem<'m, M, S> {
         let mut problem = Problem {
             model,
             calls: ranked(model, timed),
@@ -108,15 +98,16 @@ impl<'m, M: Model> Problem<'m, M> {
         &self.windows[start..self.window_ends[base]]
     }
 
-    /// Whether somebody saw a state that nobody made: then no order helps.
-    pub(super) fn has_phantom(&self) -> bool {
+    /// The origin of a completed call that saw a state which nobody made: then no order helps.
+    pub(super) fn phantom(&self) -> Option<u32> {
         let initial = self.model.number(&self.model.initial());
-        let mut states = self.needs.iter().zip(&self.makers).zip(0u32..);
-        states.any(|((&needs, &makers), state)| needs > 0 && makers == 0 && Some(state) != initial)
+        let is_phantom =
+            |needs: u32| needs != NONE && self.makers[needs as usize] == 0 && Some(needs) != initial;
+        self.calls.iter().find(|call| is_phantom(call.needs)).map(|call| call.origin)
     }
 
     fn lay_windows(&mut self, timed: &[Timed<M::Call>]) {
-        let mut invocations: Vec<(usize, u32)> = (self.calls.iter().zip(0..))
+        let mut invocations: Vec<(u32, u32)> = (self.calls.iter().zip(0..))
             .map(|(call, rank)| (timed[call.origin as usize].invoked, rank))
             .collect();
         invocations.sort_unstable();
@@ -132,7 +123,7 @@ impl<'m, M: Model> Problem<'m, M> {
                     self.width - 1
                 });
                 slots[next as usize] = slot;
-                self.calls[next as usize].bit = 1u128.checked_shl(slot as u32).unwrap_or(0);
+                self.calls[next as usize].bit = S::of(slot);
                 let at = open.partition_point(|&other| other < next);
                 open.insert(at, next);
             }
@@ -210,7 +201,7 @@ impl<'m, M: Model> Problem<'m, M> {
     }
 }
 
-fn ranked<M: Model>(model: &M, timed: &[Timed<M::Call>]) -> Vec<Known<M::Call>> {
+fn ranked<M: Model, S: Slots>(model: &M, timed: &[Timed<M::Call>]) -> Vec<Known<M::Call, S>> {
     let known = |(timed, origin): (&Timed<M::Call>, u32)| {
         Some(Known {
             completed: timed.completed?,
@@ -219,10 +210,10 @@ fn ranked<M: Model>(model: &M, timed: &[Timed<M::Call>]) -> Vec<Known<M::Call>> 
             makes: model.makes(&timed.call).unwrap_or(NONE),
             is_read: model.is_read(&timed.call),
             call: timed.call.clone(),
-            bit: 0,
+            bit: S::default(),
         })
     };
-    let mut calls: Vec<Known<M::Call>> = timed.iter().zip(0..).filter_map(known).collect();
+    let mut calls: Vec<Known<M::Call, S>> = timed.iter().zip(0..).filter_map(known).collect();
     calls.sort_unstable_by_key(|call| call.completed);
     calls
 }

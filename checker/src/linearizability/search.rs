@@ -12,18 +12,21 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
-use super::problem::{Known, NONE, Problem, SLOTS};
+use super::problem::{Known, NONE, Problem};
+use super::slots::{Slots, Wide};
+use super::timed::Timed;
 use crate::models::Model;
 
 /// How a search ended.
 #[derive(Debug)]
 pub(super) enum End {
-    /// An order was found.
-    Linearized,
+    /// An order was found; origins.
+    Linearized(Vec<u32>),
     /// There is none. `rank` completed calls could be placed; origins of the longest order are in `order`.
-    Stuck { rank: usize, order: Vec<u32> },
-    /// Neither was shown within the bounds.
-    GaveUp { reason: String, rank: usize },
+    /// `core`: origins of a few that suffice, where they are known.
+    Stuck { rank: usize, order: Vec<u32>, core: Option<Vec<u32>> },
+    /// Neither was shown within the bounds. `hint`: what would help.
+    GaveUp { reason: String, hint: &'static str, rank: usize },
 }
 
 /// What a search may spend.
@@ -42,28 +45,28 @@ const ORDER_CALLS_MAX: usize = 1000;
 
 /// All that the future depends on.
 #[derive(Clone, PartialEq, Eq, Hash)]
-struct Configuration<S> {
+struct Configuration<T, S> {
     /// Least rank that has no place yet.
     base: u32,
     /// Slots of the ranks behind it that have one.
-    placed: u128,
-    state: S,
+    placed: S,
+    state: T,
     /// Sum of the weights of the open calls that were taken; see [`weight`].
     taken: u128,
 }
 
-struct Frame<S> {
-    at: Configuration<S>,
+struct Frame<T, S> {
+    at: Configuration<T, S>,
     /// Length of the order when it was entered.
     order: usize,
     /// Where its choices begin; they end where those of the next frame begin.
     choices: usize,
 }
 
-struct Search<'p, 'm, M: Model> {
-    problem: &'p Problem<'m, M>,
-    memo: HashSet<Configuration<M::State>, BuildHasherDefault<Mixer>>,
-    frames: Vec<Frame<M::State>>,
+struct Search<'p, 'm, M: Model, S> {
+    problem: &'p Problem<'m, M, S>,
+    memo: HashSet<Configuration<M::State, S>, BuildHasherDefault<Mixer>>,
+    frames: Vec<Frame<M::State, S>>,
     /// Ranks; from the number of ranks on, classes.
     choices: Vec<u32>,
     /// The same, of what has its place.
@@ -76,15 +79,26 @@ struct Search<'p, 'm, M: Model> {
     longest: Vec<u32>,
 }
 
-/// Looks for an order that explains `problem`; also says how many steps that took.
-pub(super) fn search<M: Model>(problem: &Problem<'_, M>, bounds: &Bounds<'_>) -> (End, u64) {
-    if problem.width > SLOTS {
-        let reason = format!("{} operations were open at once on one key, more than {SLOTS}", problem.width);
-        return (End::GaveUp { reason, rank: 0 }, 0);
+/// Looks for an order that explains `timed`; also says how many steps that took.
+pub(super) fn search<M: Model>(model: &M, timed: &[Timed<M::Call>], bounds: &Bounds<'_>) -> (End, u64) {
+    // The smaller the sets, the more configurations fit into memory.
+    let small = Problem::<M, u64>::new(model, timed);
+    match small.width {
+        0..=64 => search_with(&small, bounds),
+        65..=128 => search_with(&Problem::<M, u128>::new(model, timed), bounds),
+        width if width <= Wide::COUNT => search_with(&Problem::<M, Wide>::new(model, timed), bounds),
+        width => {
+            let reason =
+                format!("{width} operations were open at once on one key, more than {}", Wide::COUNT);
+            let hint = "fewer clients, or more keys";
+            (End::GaveUp { reason, hint, rank: 0 }, 0)
+        }
     }
-    if problem.has_phantom() {
-        let order = Vec::new();
-        return (End::Stuck { rank: 0, order }, 0);
+}
+
+fn search_with<M: Model, S: Slots>(problem: &Problem<'_, M, S>, bounds: &Bounds<'_>) -> (End, u64) {
+    if let Some(origin) = problem.phantom() {
+        return (End::Stuck { rank: 0, order: Vec::new(), core: Some(vec![origin]) }, 0);
     }
     let mut search = Search {
         problem,
@@ -101,11 +115,12 @@ pub(super) fn search<M: Model>(problem: &Problem<'_, M>, bounds: &Bounds<'_>) ->
     search.run(bounds)
 }
 
-impl<'p, M: Model> Search<'p, '_, M> {
+impl<'p, M: Model, S: Slots> Search<'p, '_, M, S> {
     fn run(&mut self, bounds: &Bounds<'_>) -> (End, u64) {
-        let root = Configuration { base: 0, placed: 0, state: self.problem.model.initial(), taken: 0 };
+        let root =
+            Configuration { base: 0, placed: S::default(), state: self.problem.model.initial(), taken: 0 };
         if self.enter(root) {
-            return (End::Linearized, 0);
+            return (End::Linearized(self.origins(&self.order)), 0);
         }
         let mut steps = 0;
         while let Some(frame) = self.frames.last() {
@@ -115,24 +130,24 @@ impl<'p, M: Model> Search<'p, '_, M> {
                 continue;
             }
             steps += 1;
-            if let Some(reason) = self.exceeded(steps, bounds) {
+            if let Some((reason, hint)) = self.exceeded(steps, bounds) {
                 let rank = self.deepest;
-                return (End::GaveUp { reason, rank }, steps);
+                return (End::GaveUp { reason, hint, rank }, steps);
             }
             self.undo_to(order);
             let choice = self.choices.pop().expect("it is longer");
             let next = self.chosen(choice);
             if self.enter(next) {
-                return (End::Linearized, steps);
+                return (End::Linearized(self.origins(&self.order)), steps);
             }
         }
         let order = self.origins(&self.longest);
         let rank = self.deepest;
-        (End::Stuck { rank, order }, steps)
+        (End::Stuck { rank, order, core: None }, steps)
     }
 
     /// Goes on from `at`; tells whether everything has its place.
-    fn enter(&mut self, mut at: Configuration<M::State>) -> bool {
+    fn enter(&mut self, mut at: Configuration<M::State, S>) -> bool {
         self.settle(&mut at);
         let base = at.base as usize;
         if base == self.problem.calls.len() {
@@ -158,13 +173,13 @@ impl<'p, M: Model> Search<'p, '_, M> {
     }
 
     /// Takes the reads that the state allows, and moves on to the first call without a place.
-    fn settle(&mut self, at: &mut Configuration<M::State>) {
+    fn settle(&mut self, at: &mut Configuration<M::State, S>) {
         let problem = self.problem;
         loop {
             while let Some(call) = problem.calls.get(at.base as usize)
-                && at.placed & call.bit != 0
+                && at.placed.meets(call.bit)
             {
-                at.placed &= !call.bit;
+                at.placed = at.placed.without(call.bit);
                 at.base += 1;
             }
             if at.base as usize == problem.calls.len() {
@@ -174,7 +189,7 @@ impl<'p, M: Model> Search<'p, '_, M> {
             for rank in open(problem, at.base, at.placed) {
                 let call = self.call(rank);
                 if call.is_read && problem.model.step(&at.state, &call.call).is_some() {
-                    at.placed |= call.bit;
+                    at.placed = at.placed.with(call.bit);
                     self.place(rank);
                 }
             }
@@ -184,12 +199,12 @@ impl<'p, M: Model> Search<'p, '_, M> {
         }
     }
 
-    fn call(&self, rank: u32) -> &'p Known<M::Call> {
+    fn call(&self, rank: u32) -> &'p Known<M::Call, S> {
         &self.problem.calls[rank as usize]
     }
 
     /// Puts the choices at `at` on the stack, the best on top: that is, the one that must come soonest.
-    fn push_choices(&mut self, at: &Configuration<M::State>) {
+    fn push_choices(&mut self, at: &Configuration<M::State, S>) {
         self.push_open_for_ever(at);
         let start = self.choices.len();
         for rank in open(self.problem, at.base, at.placed) {
@@ -204,7 +219,7 @@ impl<'p, M: Model> Search<'p, '_, M> {
             .sort_unstable_by_key(|&rank| std::cmp::Reverse((deadline(problem, base, rank), rank)));
     }
 
-    fn push_open_for_ever(&mut self, at: &Configuration<M::State>) {
+    fn push_open_for_ever(&mut self, at: &Configuration<M::State, S>) {
         let problem = self.problem;
         if problem.classes.is_empty() {
             return;
@@ -232,7 +247,7 @@ impl<'p, M: Model> Search<'p, '_, M> {
         }
     }
 
-    fn push_class(&mut self, at: &Configuration<M::State>, class: u32) {
+    fn push_class(&mut self, at: &Configuration<M::State, S>, class: u32) {
         let known = &self.problem.classes[class as usize];
         let completed = self.call(at.base).completed;
         let next = known.members.get(self.class_taken[class as usize] as usize);
@@ -243,7 +258,7 @@ impl<'p, M: Model> Search<'p, '_, M> {
 
     /// Whether the model allows the call, and its step does not leave for good a state that is still needed. `needs`
     /// is what a completed call needs.
-    fn may_step(&self, at: &Configuration<M::State>, call: &M::Call, needs: u32) -> bool {
+    fn may_step(&self, at: &Configuration<M::State, S>, call: &M::Call, needs: u32) -> bool {
         let model = self.problem.model;
         let Some(next) = model.step(&at.state, call) else {
             return false;
@@ -263,7 +278,7 @@ impl<'p, M: Model> Search<'p, '_, M> {
         call.is_blind() && self.needs[makes] == 0 && !self.problem.needed_by_open[makes]
     }
 
-    fn chosen(&mut self, choice: u32) -> Configuration<M::State> {
+    fn chosen(&mut self, choice: u32) -> Configuration<M::State, S> {
         let problem = self.problem;
         let frame = self.frames.last().expect("a frame made the choice");
         let mut at = frame.at.clone();
@@ -273,7 +288,7 @@ impl<'p, M: Model> Search<'p, '_, M> {
         }
         let call = match problem.calls.get(choice as usize) {
             Some(known) => {
-                at.placed |= known.bit;
+                at.placed = at.placed.with(known.bit);
                 &known.call
             }
             None => {
@@ -288,10 +303,10 @@ impl<'p, M: Model> Search<'p, '_, M> {
         at
     }
 
-    fn hide_others(&mut self, at: &mut Configuration<M::State>, choice: u32) {
+    fn hide_others(&mut self, at: &mut Configuration<M::State, S>, choice: u32) {
         for rank in open(self.problem, at.base, at.placed) {
             if rank != choice && self.is_hidden(rank) {
-                at.placed |= self.call(rank).bit;
+                at.placed = at.placed.with(self.call(rank).bit);
                 self.place(rank);
             }
         }
@@ -351,37 +366,41 @@ impl<'p, M: Model> Search<'p, '_, M> {
         order.iter().map(origin).collect()
     }
 
-    fn exceeded(&self, steps: u64, bounds: &Bounds<'_>) -> Option<String> {
+    fn exceeded(&self, steps: u64, bounds: &Bounds<'_>) -> Option<(String, &'static str)> {
         if steps > bounds.steps {
-            return Some(format!("gave up after {steps} steps"));
+            return Some((format!("gave up after {steps} steps"), "more steps"));
         }
         if !steps.is_multiple_of(STEPS_PER_LOOK) {
             return None;
         }
         if (bounds.out_of_time)() {
-            return Some("the time limit was reached".to_owned());
+            return Some((
+                "the time limit was reached".to_owned(),
+                "a higher `--time-limit`, values that are written only once, or more keys",
+            ));
         }
         // A hash table has room for up to twice its entries, and a control byte for each.
-        let entry = size_of::<Configuration<M::State>>() + 1;
-        let frames = self.frames.capacity() * size_of::<Frame<M::State>>();
+        let entry = size_of::<Configuration<M::State, S>>() + 1;
+        let frames = self.frames.capacity() * size_of::<Frame<M::State, S>>();
         let used = self.memo.capacity() * entry * 8 / 7 + frames;
-        (used > bounds.memory_bytes).then(|| "the memory limit was reached".to_owned())
+        let hint = "a higher `--memory-limit`, values that are written only once, or more keys";
+        (used > bounds.memory_bytes).then(|| ("the memory limit was reached".to_owned(), hint))
     }
 }
 
 /// Unplaced ranks that were invoked before the base completed, the base first.
-fn open<'p, M: Model>(
-    problem: &'p Problem<'_, M>,
+fn open<'p, M: Model, S: Slots>(
+    problem: &'p Problem<'_, M, S>,
     base: u32,
-    placed: u128,
-) -> impl Iterator<Item = u32> + use<'p, M> {
+    placed: S,
+) -> impl Iterator<Item = u32> + use<'p, M, S> {
     let calls = &problem.calls;
     let behind = problem.window(base as usize).iter().copied();
-    std::iter::once(base).chain(behind).filter(move |&rank| calls[rank as usize].bit & placed == 0)
+    std::iter::once(base).chain(behind).filter(move |&rank| !calls[rank as usize].bit.meets(placed))
 }
 
 /// The rank by which the call must have taken effect: its own, or that of the first to need what it makes.
-fn deadline<M: Model>(problem: &Problem<'_, M>, base: u32, rank: u32) -> u32 {
+fn deadline<M: Model, S>(problem: &Problem<'_, M, S>, base: u32, rank: u32) -> u32 {
     let makes = problem.calls[rank as usize].makes;
     let needed = problem.needed_first.get(makes as usize).copied();
     needed.filter(|&first| first >= base).map_or(rank, |first| first.min(rank))

@@ -7,8 +7,8 @@
 
 use std::collections::HashMap;
 
-use super::problem::{Problem, Timed};
 use super::search::{Bounds, End, search};
+use super::timed::Timed;
 use super::{Key, Limits};
 use crate::models::Model;
 
@@ -34,10 +34,18 @@ struct Shrink<'k, 'l, M: Model> {
     laid_out: usize,
 }
 
-/// Shrinks a key of which `rank` completed operations can be ordered, but not all.
-pub(super) fn shrink<M: Model>(key: &Key<'_, M>, rank: usize, limits: &Limits<'_>) -> Shrunk {
+/// Shrinks a key of which `rank` completed operations can be ordered, but not all. `core`: some that suffice to fail.
+pub(super) fn shrink<M: Model>(
+    key: &Key<'_, M>,
+    core: Option<&[u32]>,
+    rank: usize,
+    limits: &Limits<'_>,
+) -> Shrunk {
     let mut shrink = Shrink { model: &key.model, timed: &key.timed, limits, steps: 0, laid_out: 0 };
-    let all: Vec<usize> = (0..key.timed.len()).collect();
+    let all: Vec<usize> = match core {
+        Some(core) => core.iter().map(|&at| at as usize).collect(),
+        None => (0..key.timed.len()).collect(),
+    };
     let culprit = shrink.culprit(&all, rank);
     let mut kept = shrink.prefix(&all, culprit);
     if shrink.fails(&kept, culprit).is_some() {
@@ -85,7 +93,7 @@ impl<M: Model> Shrink<'_, '_, M> {
 
     /// What had been invoked when `last` completed.
     fn prefix(&self, of: &[usize], last: usize) -> Vec<usize> {
-        let invoked = |&at: &usize| Some(self.timed[at].invoked) < self.timed[last].completed;
+        let invoked = |&at: &usize| self.timed[at].invoked < self.timed[last].deadline();
         of.iter().copied().filter(invoked).collect()
     }
 
@@ -105,11 +113,11 @@ impl<M: Model> Shrink<'_, '_, M> {
             memory_bytes: self.limits.memory_bytes.unwrap_or(usize::MAX),
             steps: STEPS_MAX.saturating_sub(self.steps),
         };
-        let (found, steps) = search(&Problem::new(self.model, &subset), &bounds);
+        let (found, steps) = search(self.model, &subset, &bounds);
         self.steps += steps;
         match found {
             End::Stuck { order, .. } => Some(order.into_iter().map(|at| kept[at as usize]).collect()),
-            End::Linearized | End::GaveUp { .. } => None,
+            End::Linearized(_) | End::GaveUp { .. } => None,
         }
     }
 

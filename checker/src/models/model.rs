@@ -1,12 +1,45 @@
-//! The trait of a model.
+//! The trait of a model, for one's own models too.
 //!
-//! The one idea: a model need only say what one operation does to one state. The last four methods are hints; with
+//! The one idea: a model need only say what one operation does to one state. The last methods are hints; with
 //! their defaults the search is right but must try more, and with them it can see dead ends coming.
+//!
+//! A counter that stops at ten, say, is this:
+//!
+//! ```
+//! use rafture_checker::history::{History, Operation, Outcome};
+//! use rafture_checker::models::Model;
+//!
+//! struct UpToTen;
+//!
+//! impl Model for UpToTen {
+//!     type State = u8;
+//!     /// What a `step` was told, if that is known.
+//!     type Call = Option<i64>;
+//!
+//!     fn call(&mut self, history: &History, operation: &Operation) -> Result<Option<i64>, String> {
+//!         match history.f(operation) {
+//!             "step" => Ok(operation.result.as_integer().filter(|_| operation.outcome == Outcome::Ok)),
+//!             f => Err(format!("`{f}` is no operation of this model (hint: it has `step`)")),
+//!         }
+//!     }
+//!     fn initial(&self) -> u8 {
+//!         0
+//!     }
+//!     fn step(&self, state: &u8, told: &Option<i64>) -> Option<u8> {
+//!         let next = (*state + 1).min(10);
+//!         told.is_none_or(|told| told == i64::from(next)).then_some(next)
+//!     }
+//!     fn is_read(&self, _: &Option<i64>) -> bool {
+//!         false
+//!     }
+//! }
+//! ```
 
 use std::fmt::Debug;
 use std::hash::Hash;
 
-use crate::history::Operation;
+use crate::history::{History, Operation};
+use crate::linearizability::{Decision, Timed};
 
 /// A deterministic object. There is one per key, so that it may number the values that it meets.
 pub trait Model {
@@ -19,7 +52,7 @@ pub trait Model {
     ///
     /// # Errors
     /// In one line, why the operation is none of this model.
-    fn call(&mut self, operation: &Operation) -> Result<Self::Call, String>;
+    fn call(&mut self, history: &History, operation: &Operation) -> Result<Self::Call, String>;
 
     /// The state before the first operation.
     fn initial(&self) -> Self::State;
@@ -29,6 +62,17 @@ pub trait Model {
 
     /// Whether `call` never changes any state.
     fn is_read(&self, call: &Self::Call) -> bool;
+
+    /// The state in a few characters, for people.
+    fn show(&self, _history: &History, state: &Self::State) -> String {
+        format!("{state:?}")
+    }
+
+    /// The name of a monitor and what it found, where one fits this history; calls are in order of invocation. `None` leaves
+    /// it to the search.
+    fn decide(&self, _calls: &[Timed<Self::Call>]) -> Option<(&'static str, Decision)> {
+        None
+    }
 
     /// A number for `state`, such that different states have different ones, small enough to index a table.
     fn number(&self, _state: &Self::State) -> Option<u32> {
@@ -45,4 +89,9 @@ pub trait Model {
     fn makes(&self, _call: &Self::Call) -> Option<u32> {
         None
     }
+}
+
+/// The error of an operation that a model does not have.
+pub(super) fn unknown(f: &str, model: &str, hint: &str) -> String {
+    format!("`{f}` is no operation of the model `{model}` (hint: {hint})")
 }

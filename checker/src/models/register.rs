@@ -1,20 +1,21 @@
 //! A register, with or without compare-and-set.
 //!
-//! Values are any JSON. They are numbered in the order in which they are met, so that the search compares numbers;
-//! 0 is `null`, which is what the register holds at first.
+//! Values are of any kind. They are numbered in the order in which they are met, so that the search can index
+//! tables; 0 is what the register holds at first.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
-use serde_json::Value;
-
-use super::{Model, ModelKind};
-use crate::history::{Operation, Outcome};
+use super::Model;
+use super::model::unknown;
+use crate::history::{Datum, History, Operation, Outcome};
+use crate::linearizability::{Decision, Timed, decide_register};
 
 /// The model of one register.
 #[derive(Debug)]
 pub struct Register {
-    kind: ModelKind,
-    numbers: HashMap<Value, u32>,
+    has_cas: bool,
+    numbers: HashMap<Datum, u32>,
+    values: Vec<Datum>,
 }
 
 /// An operation on a register; values by their numbers.
@@ -31,17 +32,17 @@ pub enum Call {
 }
 
 impl Register {
-    /// A register that takes the operations of `kind`.
-    pub fn new(kind: ModelKind) -> Register {
-        Register { kind, numbers: HashMap::from([(Value::Null, 0)]) }
+    /// A register that holds `initial` at first, and knows `cas` or not.
+    pub fn new(has_cas: bool, initial: Datum) -> Register {
+        Register { has_cas, numbers: HashMap::from([(initial, 0)]), values: vec![initial] }
     }
 
-    fn value(&mut self, value: &Value) -> u32 {
-        if let Some(&number) = self.numbers.get(value) {
-            return number;
+    fn value(&mut self, value: Datum) -> u32 {
+        let next = u32::try_from(self.values.len()).expect("fewer values than operations");
+        let number = *self.numbers.entry(value).or_insert(next);
+        if number == next {
+            self.values.push(value);
         }
-        let number = u32::try_from(self.numbers.len()).expect("fewer values than operations");
-        self.numbers.insert(value.clone(), number);
         number
     }
 }
@@ -50,22 +51,21 @@ impl Model for Register {
     type State = u32;
     type Call = Call;
 
-    fn call(&mut self, operation: &Operation) -> Result<Call, String> {
+    fn call(&mut self, history: &History, operation: &Operation) -> Result<Call, String> {
         let known = operation.outcome == Outcome::Ok;
-        match (operation.f.as_str(), self.kind) {
-            ("read", _) if !known => Ok(Call::ReadUnknown),
-            ("read", _) => Ok(Call::Read(self.value(&operation.result))),
-            ("write", _) => Ok(Call::Write(self.value(&operation.argument))),
-            ("cas", ModelKind::CasRegister) => match operation.argument.as_array().map(Vec::as_slice) {
-                Some([old, new]) => Ok(Call::Cas(self.value(old), self.value(new))),
-                _ => Err(format!("`cas` takes a pair `[old, new]`, not `{}`", operation.argument)),
+        match history.f(operation) {
+            "read" if !known => Ok(Call::ReadUnknown),
+            "read" => Ok(Call::Read(self.value(operation.result))),
+            "write" => Ok(Call::Write(self.value(operation.argument))),
+            "cas" if self.has_cas => match history.values.as_list(operation.argument) {
+                Some(&[old, new]) => Ok(Call::Cas(self.value(old), self.value(new))),
+                _ => {
+                    let argument = history.values.to_json(operation.argument);
+                    Err(format!("`cas` takes a pair `[old, new]`, not `{argument}`"))
+                }
             },
-            (f, ModelKind::Register) => Err(format!(
-                "`{f}` is no operation of the model `register` (hint: it has `read` and `write`; `cas` is in `cas-register`)"
-            )),
-            (f, ModelKind::CasRegister) => Err(format!(
-                "`{f}` is no operation of the model `cas-register` (hint: it has `read`, `write` and `cas`)"
-            )),
+            f if self.has_cas => Err(unknown(f, "cas-register", "it has `read`, `write` and `cas`")),
+            f => Err(unknown(f, "register", "it has `read` and `write`; `cas` is in `cas-register`")),
         }
     }
 
@@ -84,6 +84,14 @@ impl Model for Register {
 
     fn is_read(&self, call: &Call) -> bool {
         matches!(call, Call::ReadUnknown | Call::Read(_))
+    }
+
+    fn show(&self, history: &History, &state: &u32) -> String {
+        history.values.to_json(self.values[state as usize]).to_string()
+    }
+
+    fn decide(&self, calls: &[Timed<Call>]) -> Option<(&'static str, Decision)> {
+        Some(("unique-values", decide_register(calls, self.values.len())?))
     }
 
     fn number(&self, &state: &u32) -> Option<u32> {

@@ -1,0 +1,16 @@
+//! Monitors: histories that can be decided without trying orders.
+//!
+//! Each is exact where it answers, and answers `None` where the history is not of its kind.
+
+mod register;
+
+pub use register::decide_register;
+
+/// What a monitor found; calls by their indices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// An order that explains all completed calls, and those open ones that somebody observed.
+    Linearizable(Vec<u32>),
+    /// A few calls that no order explains, whatever the others are.
+    Violation(Vec<u32>),
+}

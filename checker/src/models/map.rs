@@ -1,0 +1,215 @@
+//! Objects under names: a key-value map of texts with `get`, `put` and `append`, and a set of registers that
+//! transactions read and write together.
+//!
+//! Keys of a map are independent, so one instance is one key's text. Registers of one history are not: one transaction touches
+//! several.
+
+use hashbrown::HashMap;
+
+use super::Model;
+use super::interned::Interned;
+use super::model::unknown;
+use crate::history::{Datum, History, Operation, Outcome};
+
+/// One key of a key-value map; `""` at first.
+#[derive(Debug)]
+pub struct Text {
+    states: Interned<String>,
+    pieces: Vec<String>,
+    numbers: HashMap<String, u32>,
+}
+
+/// An operation on a text; states by number, appended pieces too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TextCall {
+    /// It read this state.
+    Get(u32),
+    /// A `get` whose result is not known.
+    GetUnknown,
+    /// It became this state.
+    Put(u32),
+    /// This piece was put behind it.
+    Append(u32),
+}
+
+impl Default for Text {
+    fn default() -> Text {
+        Text { states: Interned::starting_with(String::new()), pieces: Vec::new(), numbers: HashMap::new() }
+    }
+}
+
+impl Text {
+    fn piece(&mut self, text: &str) -> u32 {
+        let next = self.pieces.len() as u32;
+        let number = *self.numbers.entry_ref(text).or_insert(next);
+        if number == next {
+            self.pieces.push(text.to_owned());
+        }
+        number
+    }
+}
+
+impl Model for Text {
+    type State = u32;
+    type Call = TextCall;
+
+    fn call(&mut self, history: &History, operation: &Operation) -> Result<TextCall, String> {
+        let text = |value: Datum| {
+            if value.is_null() {
+                return Ok("");
+            }
+            let text = history.values.as_text(value);
+            text.ok_or_else(|| format!("a map holds texts, not `{}`", history.values.to_json(value)))
+        };
+        match history.f(operation) {
+            "get" | "read" if operation.outcome != Outcome::Ok => Ok(TextCall::GetUnknown),
+            "get" | "read" => Ok(TextCall::Get(self.states.number(text(operation.result)?.to_owned()))),
+            "put" | "write" => Ok(TextCall::Put(self.states.number(text(operation.argument)?.to_owned()))),
+            "append" => Ok(TextCall::Append(self.piece(text(operation.argument)?))),
+            f => Err(unknown(f, "kv", "it has `get`, `put` and `append`")),
+        }
+    }
+
+    fn initial(&self) -> u32 {
+        0
+    }
+
+    fn step(&self, &state: &u32, call: &TextCall) -> Option<u32> {
+        match *call {
+            TextCall::Get(told) => (told == state).then_some(state),
+            TextCall::GetUnknown => Some(state),
+            TextCall::Put(next) => Some(next),
+            TextCall::Append(piece) => {
+                let mut text = String::clone(&self.states.get(state));
+                text += &self.pieces[piece as usize];
+                Some(self.states.number(text))
+            }
+        }
+    }
+
+    fn is_read(&self, call: &TextCall) -> bool {
+        matches!(call, TextCall::Get(_) | TextCall::GetUnknown)
+    }
+
+    fn show(&self, _: &History, &state: &u32) -> String {
+        format!("{:?}", self.states.get(state))
+    }
+}
+
+/// Registers that transactions read and write together; each holds one value at first.
+#[derive(Debug)]
+pub struct Registers {
+    initial: Datum,
+    states: Interned<Vec<Datum>>,
+    numbers: HashMap<Datum, usize>,
+    transactions: Vec<Vec<Step>>,
+    known: HashMap<Vec<Step>, u32>,
+}
+
+/// One micro-operation: a register by its place, and the value read or written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Step {
+    Read(usize, Datum),
+    Write(usize, Datum),
+}
+
+impl Registers {
+    /// Registers that hold `initial` at first.
+    pub fn new(initial: Datum) -> Registers {
+        Registers {
+            initial,
+            states: Interned::starting_with(Vec::new()),
+            numbers: HashMap::new(),
+            transactions: Vec::new(),
+            known: HashMap::new(),
+        }
+    }
+
+    fn step_of(&mut self, history: &History, step: Datum, is_known: bool) -> Result<Option<Step>, String> {
+        let wrong = || {
+            let shown = history.values.to_json(step);
+            format!("a micro-operation is `[\"r\", key, value]` or `[\"w\", key, value]`, not `{shown}`")
+        };
+        let Some(&[name, key, value]) = history.values.as_list(step) else {
+            return Err(wrong());
+        };
+        let next = self.numbers.len();
+        let place = *self.numbers.entry(key).or_insert(next);
+        match history.values.as_text(name) {
+            Some("r" | "read") => Ok(is_known.then_some(Step::Read(place, value))),
+            Some("w" | "write") => Ok(Some(Step::Write(place, value))),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+impl Model for Registers {
+    type State = u32;
+    /// The number of a transaction.
+    type Call = u32;
+
+    fn call(&mut self, history: &History, operation: &Operation) -> Result<u32, String> {
+        let f = history.f(operation);
+        if f != "txn" {
+            return Err(unknown(f, "multi-register", "it has `txn`"));
+        }
+        let is_known = operation.outcome == Outcome::Ok;
+        let value = if is_known { operation.result } else { operation.argument };
+        let Some(items) = history.values.as_list(value) else {
+            return Err(format!(
+                "`txn` takes a list of micro-operations, not `{}`",
+                history.values.to_json(value)
+            ));
+        };
+        let mut steps = Vec::with_capacity(items.len());
+        for &item in items {
+            steps.extend(self.step_of(history, item, is_known)?);
+        }
+        let next = self.transactions.len() as u32;
+        let number = *self.known.entry(steps.clone()).or_insert(next);
+        if number == next {
+            self.transactions.push(steps);
+        }
+        Ok(number)
+    }
+
+    fn initial(&self) -> u32 {
+        0
+    }
+
+    fn step(&self, &state: &u32, &call: &u32) -> Option<u32> {
+        let before = self.states.get(state);
+        let mut after = Vec::clone(&before);
+        // Registers come up as they are met, and none differs from its first value before that.
+        after.resize(self.numbers.len(), self.initial);
+        for step in &self.transactions[call as usize] {
+            match *step {
+                Step::Read(place, value) if after[place] != value => return None,
+                Step::Read(..) => {}
+                Step::Write(place, value) => after[place] = value,
+            }
+        }
+        while after.last() == Some(&self.initial) {
+            after.pop();
+        }
+        Some(if after == *before { state } else { self.states.number(after) })
+    }
+
+    fn is_read(&self, &call: &u32) -> bool {
+        self.transactions[call as usize].iter().all(|step| matches!(step, Step::Read(..)))
+    }
+
+    fn show(&self, history: &History, &state: &u32) -> String {
+        let values = self.states.get(state);
+        let mut names: Vec<_> = self.numbers.iter().collect();
+        names.sort_unstable_by_key(|&(_, place)| place);
+        let shown: Vec<String> = names
+            .into_iter()
+            .map(|(&key, &place)| {
+                let value = values.get(place).copied().unwrap_or(self.initial);
+                format!("{} = {}", history.values.to_json(key), history.values.to_json(value))
+            })
+            .collect();
+        shown.join(", ")
+    }
+}

@@ -1,0 +1,117 @@
+//! Objects whose state is a sequence of values: queue, stack and append-only list. All are empty at first.
+
+use super::Model;
+use super::interned::Interned;
+use super::model::unknown;
+use crate::history::{Datum, History, Operation, Outcome};
+
+/// Which of them it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SequenceKind {
+    /// `enqueue v`, `dequeue` → v, or `null` when empty.
+    Queue,
+    /// `push v`, `pop` → v, or `null` when empty.
+    Stack,
+    /// `append v`, `read` → all of them.
+    List,
+}
+
+/// The model of one of them.
+#[derive(Debug)]
+pub struct Sequence {
+    kind: SequenceKind,
+    states: Interned<Vec<Datum>>,
+}
+
+/// An operation on a sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SequenceCall {
+    /// The value was put in.
+    Put(Datum),
+    /// The value was taken out; `null`: there was none.
+    Take(Datum),
+    /// Something was taken out, or not.
+    TakeUnknown,
+    /// All of it was read, and it was the state of this number.
+    Read(u32),
+    /// A read whose result is not known.
+    ReadUnknown,
+}
+
+impl Sequence {
+    /// An empty one.
+    pub fn new(kind: SequenceKind) -> Sequence {
+        Sequence { kind, states: Interned::starting_with(Vec::new()) }
+    }
+
+    fn take(&self, state: u32, told: Option<Datum>) -> Option<u32> {
+        let mut items = Vec::clone(&self.states.get(state));
+        let taken = match self.kind {
+            _ if items.is_empty() => Datum::NULL,
+            SequenceKind::Queue => items.remove(0),
+            SequenceKind::Stack | SequenceKind::List => items.pop().expect("it is not empty"),
+        };
+        told.is_none_or(|told| told == taken).then(|| self.states.number(items))
+    }
+}
+
+impl Model for Sequence {
+    type State = u32;
+    type Call = SequenceCall;
+
+    fn call(&mut self, history: &History, operation: &Operation) -> Result<SequenceCall, String> {
+        use SequenceKind::{List, Queue, Stack};
+        let is_known = operation.outcome == Outcome::Ok;
+        match (self.kind, history.f(operation)) {
+            (Queue, "enqueue") | (Stack, "push") | (List, "append") => {
+                Ok(SequenceCall::Put(operation.argument))
+            }
+            (Queue, "dequeue") | (Stack, "pop") if !is_known => Ok(SequenceCall::TakeUnknown),
+            (Queue, "dequeue") | (Stack, "pop") => Ok(SequenceCall::Take(operation.result)),
+            (List, "read") if !is_known => Ok(SequenceCall::ReadUnknown),
+            (List, "read") if operation.result.is_null() => Ok(SequenceCall::Read(0)),
+            (List, "read") => match history.values.as_list(operation.result) {
+                Some(items) => Ok(SequenceCall::Read(self.states.number(items.to_vec()))),
+                None => {
+                    let result = history.values.to_json(operation.result);
+                    Err(format!("`read` of a list gives a list, not `{result}`"))
+                }
+            },
+            (Queue, f) => Err(unknown(f, "queue", "it has `enqueue` and `dequeue`")),
+            (Stack, f) => Err(unknown(f, "stack", "it has `push` and `pop`")),
+            (List, f) => Err(unknown(f, "list", "it has `append` and `read`")),
+        }
+    }
+
+    fn initial(&self) -> u32 {
+        0
+    }
+
+    fn step(&self, &state: &u32, call: &SequenceCall) -> Option<u32> {
+        match *call {
+            SequenceCall::Put(value) => {
+                let mut items = Vec::clone(&self.states.get(state));
+                items.push(value);
+                Some(self.states.number(items))
+            }
+            SequenceCall::Take(told) => self.take(state, Some(told)),
+            SequenceCall::TakeUnknown => self.take(state, None),
+            SequenceCall::Read(told) => (told == state).then_some(state),
+            SequenceCall::ReadUnknown => Some(state),
+        }
+    }
+
+    fn is_read(&self, call: &SequenceCall) -> bool {
+        match call {
+            SequenceCall::Read(_) | SequenceCall::ReadUnknown => true,
+            SequenceCall::Take(told) => told.is_null(),
+            SequenceCall::Put(_) | SequenceCall::TakeUnknown => false,
+        }
+    }
+
+    fn show(&self, history: &History, &state: &u32) -> String {
+        let items = self.states.get(state);
+        let shown: Vec<String> = items.iter().map(|&item| history.values.to_json(item).to_string()).collect();
+        format!("[{}]", shown.join(", "))
+    }
+}
