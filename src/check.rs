@@ -1,13 +1,10 @@
 //! `rafture check`: recorded histories, judged one by one.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use clap::{Args, ValueEnum};
-use rafture_checker::ParseError;
-use rafture_checker::history::{Reader, Recorded};
+use clap::Args;
+use rafture_checker::history::{Datum, Format, History, Recorded};
 use rafture_checker::linearizability::{self, Limits};
 use rafture_checker::models::ModelKind;
 use rafture_checker::verdict::Verdict;
@@ -15,19 +12,24 @@ use serde_json::json;
 
 use crate::duration::Span;
 use crate::error::Error;
+use crate::{history_file, witness_file};
 
 /// Check recorded histories
 #[derive(Debug, Args)]
 pub struct CheckArguments {
-    /// History files (`history.jsonl` of a run)
+    /// History files, also packed with gzip or zstd
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// How the files are written
-    #[arg(long, value_enum, default_value_t = Format::Auto)]
-    format: Format,
-    /// What they are held against: register, cas-register
-    #[arg(long, default_value = "cas-register")]
+    /// How the files are written: auto (by content), jsonl, edn, json-array, jepsen-log, porcupine-kv, collection-log
+    #[arg(long, default_value = "auto")]
+    format: String,
+    /// What they are held against: auto (by the names of operations), register, cas-register, kv, multi-register, mutex,
+    /// semaphore:N, counter, set, queue, stack, list
+    #[arg(long, default_value = "auto")]
     model: String,
+    /// What registers hold at first, as JSON [default: null; in files that do not come from rafture null or 0]
+    #[arg(long)]
+    initial: Option<String>,
     /// Give up after so long, a file
     #[arg(long, default_value = "60s")]
     time_limit: Span,
@@ -37,18 +39,12 @@ pub struct CheckArguments {
     /// Keys checked at the same time
     #[arg(long, default_value_t = 2)]
     threads: usize,
+    /// Write the order that explains a valid history, for `rafture history verify`
+    #[arg(long, value_name = "FILE")]
+    witness: Option<PathBuf>,
     /// One JSON object a file
     #[arg(long)]
     json: bool,
-}
-
-/// Ways to write a history.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// Found by content
-    Auto,
-    /// One event a line, as runs write it
-    Jsonl,
 }
 
 /// Checks each file; gives the worst verdict.
@@ -56,32 +52,104 @@ enum Format {
 /// # Errors
 /// At the first file that is no history.
 pub fn check(arguments: &CheckArguments) -> Result<Verdict, Error> {
-    let model: ModelKind = arguments.model.parse().map_err(Error::input)?;
+    if arguments.witness.is_some() && arguments.files.len() > 1 {
+        return Err(Error::input(
+            "`--witness` takes one history at a time (hint: check the files one by one)",
+        ));
+    }
+    let question = Question::of(arguments)?;
     let mut verdicts = Vec::new();
     for file in &arguments.files {
-        verdicts.push(check_file(file, model, arguments)?);
+        verdicts.push(check_file(file, &question, arguments)?);
     }
     Ok(Verdict::worst(verdicts))
 }
 
-fn check_file(file: &Path, model: ModelKind, arguments: &CheckArguments) -> Result<Verdict, Error> {
+/// What is asked of every file.
+struct Question {
+    /// `None`: found by content.
+    format: Option<Format>,
+    /// `None`: found by names.
+    model: Option<ModelKind>,
+    /// `None`: whatever the format makes likely.
+    initial: Option<serde_json::Value>,
+}
+
+impl Question {
+    fn of(arguments: &CheckArguments) -> Result<Question, Error> {
+        let is_given = |text: &&String| *text != "auto";
+        let format = Some(&arguments.format).filter(is_given).map(|name| name.parse().map_err(Error::Input));
+        let model = Some(&arguments.model).filter(is_given).map(|name| name.parse().map_err(Error::input));
+        let initial = arguments.initial.as_ref().map(|text| {
+            serde_json::from_str(text).map_err(|error| {
+                Error::Input(format!("`--initial` is no JSON: {error} (hint: `--initial 0`)"))
+            })
+        });
+        Ok(Question { format: format.transpose()?, model: model.transpose()?, initial: initial.transpose()? })
+    }
+
+    /// The model of a history.
+    fn model(&self, name: &Path, history: &History) -> Result<ModelKind, Error> {
+        self.model.or_else(|| ModelKind::of(history)).ok_or_else(|| {
+            let names: Vec<&str> = history.names().map(|(_, name)| name).collect();
+            let (file, names) = (name.display(), names.join("`, `"));
+            Error::Input(format!(
+                "{file}: no model has the operations `{names}` (hint: `--model` names them)"
+            ))
+        })
+    }
+
+    /// What registers may have held at first.
+    fn initials(&self, recorded: &mut Recorded) -> Vec<Datum> {
+        match (&self.initial, recorded.format) {
+            (Some(value), _) => vec![recorded.history.values.take(value)],
+            (None, Format::Jsonl) => vec![Datum::NULL],
+            (None, _) => vec![Datum::NULL, Datum::integer(0).expect("a small integer")],
+        }
+    }
+}
+
+fn check_file(file: &Path, question: &Question, arguments: &CheckArguments) -> Result<Verdict, Error> {
     let start = Instant::now();
     let name = file.display();
-    let recorded = read_history(file)?;
+    let mut recorded = history_file::read(file, question.format)?;
     for notice in &recorded.notices {
         eprintln!("rafture: {name}: {notice}");
     }
+    let initials = question.initials(&mut recorded);
+    let history = &recorded.history;
+    if history.operations.is_empty() {
+        eprintln!("rafture: {name}: no client did anything, so nothing is proven");
+    }
+    let model = question.model(file, history)?;
     let out_of_time = || start.elapsed() > arguments.time_limit.0;
     let limits = Limits {
         out_of_time: &out_of_time,
         memory_bytes: Some(arguments.memory_limit << 20),
         threads: arguments.threads,
-        witness: false,
+        witness: arguments.witness.is_some(),
     };
-    let outcome = linearizability::check(&recorded.history, model, &limits).map_err(|error| {
-        let line = error.line.map_or_else(String::new, |line| format!("{line}:1:"));
-        Error::Input(format!("{name}:{line} {error}"))
-    })?;
+    let check = |initial| {
+        linearizability::check_from(history, model, initial, &limits).map_err(|error| {
+            let line = error.line.map_or_else(String::new, |line| format!("{line}:1:"));
+            Error::Input(format!("{name}:{line} {error}"))
+        })
+    };
+    let mut outcome = check(initials[0])?;
+    let mut initial = initials[0];
+    for &other in &initials[1..] {
+        if outcome.verdict == Verdict::Invalid {
+            let second = check(other)?;
+            if second.verdict == Verdict::Valid {
+                (outcome, initial) = (second, other);
+            }
+        }
+    }
+    if let Some(path) = &arguments.witness
+        && outcome.verdict == Verdict::Valid
+    {
+        witness_file::write(path, history, (model, &history.values.to_json(initial)), &outcome.witness)?;
+    }
     let seconds = start.elapsed().as_secs_f64();
     if arguments.json {
         let line = json!({
@@ -89,6 +157,7 @@ fn check_file(file: &Path, model: ModelKind, arguments: &CheckArguments) -> Resu
             "verdict": outcome.verdict,
             "model": model.to_string(),
             "engine": outcome.engine,
+            "format": recorded.format.to_string(),
             "operations": outcome.operations,
             "keys": outcome.keys,
             "seconds": seconds,
@@ -116,27 +185,6 @@ fn check_file(file: &Path, model: ModelKind, arguments: &CheckArguments) -> Resu
         }
     }
     Ok(outcome.verdict)
-}
-
-/// How much of a file is read at once.
-const PIECE_BYTES: usize = 1 << 20;
-
-fn read_history(file: &Path) -> Result<Recorded, Error> {
-    let name = file.display();
-    let cannot = |error: std::io::Error| {
-        Error::Input(format!("cannot read `{name}`: {error} (hint: give a history file)"))
-    };
-    let wrong = |error: ParseError| Error::Input(format!("{name}:{error}"));
-    let mut source = File::open(file).map_err(cannot)?;
-    let mut reader = Reader::new();
-    let mut piece = vec![0; PIECE_BYTES];
-    loop {
-        let length = source.read(&mut piece).map_err(cannot)?;
-        if length == 0 {
-            return reader.finish().map_err(wrong);
-        }
-        reader.feed(&piece[..length]).map_err(wrong)?;
-    }
 }
 
 /// One operation of the evidence as a line.

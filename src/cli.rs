@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use crate::bench::{self, BenchArguments};
 use crate::check::{self, CheckArguments};
 use crate::error::Error;
+use crate::history::{self, HistoryArguments};
 use crate::lists;
 use crate::node::{self, NodeArguments};
 use crate::report::{self, ReportArguments};
@@ -41,6 +42,7 @@ struct Cli {
 enum Command {
     Run(RunArguments),
     Check(CheckArguments),
+    History(HistoryArguments),
     Report(ReportArguments),
     /// List the systems and workloads that can be tested
     Systems,
@@ -87,6 +89,7 @@ fn obey(command: Command) -> Result<Verdict, Error> {
     match command {
         Command::Run(arguments) => run_one(&arguments),
         Command::Check(arguments) => check::check(&arguments),
+        Command::History(arguments) => history::history(&arguments),
         Command::Report(arguments) => report::report(&arguments),
         Command::Systems => {
             lists::systems();

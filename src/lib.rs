@@ -1,15 +1,18 @@
 //! A chaos-testing suite for consensus systems: real node processes under faults, judged by what their clients saw.
 //!
 //! In reading order: [`cli`] is what is typed; [`run`] is one test from plan to verdict; [`check`], [`report`],
-//! [`lists`] and [`node`] are the other commands; [`duration`] and [`error`] are what they share.
+//! [`history`], [`lists`] and [`node`] are the other commands; [`history_file`], [`witness_file`], [`duration`] and [`error`] are what they share.
 
 pub mod bench;
 pub mod check;
 pub mod cli;
 pub mod duration;
 pub mod error;
+pub mod history;
+pub mod history_file;
 pub mod lists;
 pub mod node;
 pub mod report;
 pub mod run;
 pub mod sim;
+pub mod witness_file;

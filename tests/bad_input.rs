@@ -68,7 +68,10 @@ fn histories_that_cannot_be() {
     check("PK\u{3}\u{4}".into(), "1:1: ");
     refused("check /nowhere/history.jsonl", &["cannot read `/nowhere/history.jsonl`"]);
     refused("report /nowhere", &["/nowhere"]);
-    refused(&format!("check --model list {file}"), &["unknown model `list`", "register, cas-register"]);
+    refused(&format!("check --model chair {file}"), &["unknown model `chair`", "register, cas-register"]);
+    refused(&format!("check --format pdf {file}"), &["unknown format `pdf`", "jsonl, edn"]);
+    refused(&format!("check --initial x {file}"), &["`--initial` is no JSON"]);
+    refused(&format!("check --witness w {file} {file}"), &["one history at a time"]);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! - [`history`]: what the clients saw; events, and the operations that they pair up to;
 //! - [`models`]: what a single copy of the object would do;
 //! - [`linearizability`]: whether some order of the operations explains the history;
+//! - [`witness`]: whether such an order really does;
 //! - [`statistics`]: what was asked and what became of it;
 //! - [`trace`]: what the nodes did inside;
 //! - [`invariants`]: whether that kept to Raft;
@@ -19,6 +20,7 @@ pub mod models;
 pub mod statistics;
 pub mod trace;
 pub mod verdict;
+pub mod witness;
 
 pub use history::{Event, History, Operation};
 pub use lines::ParseError;

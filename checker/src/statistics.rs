@@ -57,7 +57,7 @@ mod tests {
 {"index":3,"time":3,"process":0,"type":"fail","f":"cas","value":[1,2]}
 {"index":4,"time":4,"process":0,"type":"invoke","f":"cas","value":[1,2]}
 "#;
-        let mut reader = Reader::new();
+        let mut reader = Reader::new(None);
         let read = reader.feed(text.as_bytes()).and_then(|()| reader.finish());
         let counts = counts(&read.expect("a history").history);
         let (read, cas) = (counts["read"], counts["cas"]);

@@ -10,6 +10,7 @@ use rafture_checker::history::EventKind;
 use rafture_checker::linearizability::{Limits, check};
 use rafture_checker::models::ModelKind;
 use rafture_checker::verdict::Verdict;
+use rafture_checker::witness;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
@@ -73,12 +74,32 @@ fn try_model(model: ModelKind, histories: usize, seed: u64) {
             None => {
                 let order = outcome.witness.concat();
                 assert!(case.explains(&order), "{order:?} of {}", what());
+                let verified = witness::verify(&history, (model, &Value::Null), &outcome.witness);
+                assert_eq!(verified, Ok(()), "{order:?} of {}", what());
+                let broken = broken(&mut random, order);
+                let verified =
+                    witness::verify(&history, (model, &Value::Null), std::slice::from_ref(&broken));
+                assert_eq!(verified.is_ok(), case.explains(&broken), "{broken:?} of {}", what());
             }
         }
     }
     // A test that meets only one verdict would prove nothing.
     let least = histories / 100;
     assert!((least..histories - least).contains(&invalid), "{model}: {invalid} of {histories} invalid");
+}
+
+/// An order that is probably none: two have changed their places, or one is missing or there twice.
+fn broken(random: &mut ChaCha8Rng, mut order: Vec<u32>) -> Vec<u32> {
+    if order.is_empty() {
+        return order;
+    }
+    let (one, other) = (random.random_range(0..order.len()), random.random_range(0..order.len()));
+    match random.random_range(0..4) {
+        0 => drop(order.remove(one)),
+        1 => order.push(order[one]),
+        _ => order.swap(one, other),
+    }
+    order
 }
 
 /// Gives one operation the result of another, or makes one that failed succeed; or does nothing.

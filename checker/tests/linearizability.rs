@@ -33,7 +33,7 @@ fn keyed(script: &str, key: fn(&str) -> &str) -> History {
         );
         lines += "\n";
     }
-    let mut reader = Reader::new();
+    let mut reader = Reader::new(None);
     let read = reader.feed(lines.as_bytes()).and_then(|()| reader.finish());
     read.expect("a history").history
 }

@@ -239,6 +239,12 @@ impl History {
         Ok(Name(self.names.len() as u32 - 1))
     }
 
+    /// What the open operation of a process asked.
+    pub(super) fn open(&self, process: u64) -> Option<Name> {
+        let client = self.clients.get(&process).filter(|client| client.state == State::Open)?;
+        Some(self.operations[client.operation as usize].f)
+    }
+
     /// A name that stands for none.
     pub(super) fn first_name(&self) -> Name {
         Name(0)

@@ -11,8 +11,11 @@ mod register;
 mod sequence;
 mod set;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
+
+use crate::history::{History, Outcome};
 
 pub use counter::{Counter, CounterCall};
 pub use map::{Registers, Text, TextCall};
@@ -81,6 +84,39 @@ pub struct UnknownModel {
 }
 
 impl ModelKind {
+    /// The model that a history's operations belong to, if their names and results tell.
+    pub fn of(history: &History) -> Option<ModelKind> {
+        let asked: BTreeSet<_> = history.operations.iter().map(|operation| operation.f).collect();
+        let names: BTreeSet<&str> =
+            history.names().filter(|(name, _)| asked.contains(name)).map(|(_, text)| text).collect();
+        let only = |all: &[&str]| names.iter().all(|name| all.contains(name));
+        let has = |name: &str| names.contains(name);
+        let reads_lists = || {
+            let read = |operation: &&crate::history::Operation| {
+                history.f(operation) == "read"
+                    && operation.outcome == Outcome::Ok
+                    && !operation.result.is_null()
+            };
+            let first = history.operations.iter().find(read);
+            first.is_some_and(|operation| history.values.as_list(operation.result).is_some())
+        };
+        match () {
+            () if only(&["read", "write"]) => Some(ModelKind::Register),
+            () if only(&["read", "write", "cas"]) => Some(ModelKind::CasRegister),
+            () if only(&["get", "put", "append"]) => Some(ModelKind::Kv),
+            () if only(&["acquire", "release"]) => Some(ModelKind::Mutex),
+            () if only(&["enqueue", "dequeue"]) => Some(ModelKind::Queue),
+            () if only(&["push", "pop"]) => Some(ModelKind::Stack),
+            () if only(&["append", "read"]) => Some(ModelKind::List),
+            () if only(&["add", "remove", "read"]) && (has("remove") || reads_lists()) => {
+                Some(ModelKind::Set)
+            }
+            () if only(&["add", "read"]) => Some(ModelKind::Counter),
+            () if only(&["txn"]) => Some(ModelKind::MultiRegister),
+            () => None,
+        }
+    }
+
     /// All names, as one line.
     pub fn names() -> String {
         let names: Vec<&str> = NAMED.iter().map(|(name, _)| *name).collect();

@@ -1,12 +1,19 @@
 //! Files of histories: what each looks like, and how they become operations.
 //!
-//! Text is fed in pieces as it comes from a disk; what is needed later is kept as operations and nothing else, so a file may be larger
-//! than memory. [`Format`] is found by content: the first thing that is neither white space nor a comment tells.
+//! Text is fed in pieces as it comes from a disk; what is needed later is kept as operations and nothing else, so a file may
+//! be larger than memory. The [`Format`] is found by content: the first thing that is neither white space nor a comment tells.
 
+mod edn;
+mod forms;
 mod jsonl;
+mod log;
+
+use std::fmt;
+use std::str::FromStr;
 
 use super::operation::History;
 use crate::lines::ParseError;
+use edn::Maps;
 pub use jsonl::{Parsed, parse_jsonl};
 
 /// Ways to write a history.
@@ -14,6 +21,42 @@ pub use jsonl::{Parsed, parse_jsonl};
 pub enum Format {
     /// One JSON event a line, as runs write it.
     Jsonl,
+    /// Maps of Jepsen and Knossos.
+    Edn,
+    /// The same in a JSON array, as for Elle's command.
+    JsonArray,
+    /// Lines of old Jepsen's log, or of its `history.txt`.
+    JepsenLog,
+    /// Maps with a `:key`, as Porcupine's tests of a key-value map have them.
+    PorcupineKv,
+    /// Calls and returns of a concurrent collection.
+    CollectionLog,
+}
+
+const NAMED: [(&str, Format); 6] = [
+    ("jsonl", Format::Jsonl),
+    ("edn", Format::Edn),
+    ("json-array", Format::JsonArray),
+    ("jepsen-log", Format::JepsenLog),
+    ("porcupine-kv", Format::PorcupineKv),
+    ("collection-log", Format::CollectionLog),
+];
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = NAMED.iter().find(|(_, format)| format == self);
+        f.pad(named.expect("every format has a name").0)
+    }
+}
+
+impl FromStr for Format {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Format, String> {
+        let names: Vec<&str> = NAMED.iter().map(|(name, _)| *name).collect();
+        let named = NAMED.iter().find(|(known, _)| *known == name).map(|(_, format)| *format);
+        named.ok_or_else(|| format!("unknown format `{name}` (hint: one of auto, {})", names.join(", ")))
+    }
 }
 
 /// A history that was read from a file.
@@ -31,25 +74,37 @@ pub struct Recorded {
 #[derive(Debug)]
 pub struct Reader {
     history: History,
+    format: Option<Format>,
+    source: Source,
+    notices: Vec<String>,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// The beginning, from which the format is not clear yet.
+    Unknown(Vec<u8>),
+    Lines(Lines),
+    Maps(Maps),
+}
+
+#[derive(Debug, Default)]
+struct Lines {
     /// A line that is not whole yet.
     rest: Vec<u8>,
     line: usize,
-    notices: Vec<String>,
 }
 
 /// A line longer than this is no event; without a bound, a file of no lines would be read into memory.
 const LINE_BYTES_MAX: usize = 1 << 30;
 
-impl Default for Reader {
-    fn default() -> Reader {
-        Reader::new()
-    }
-}
+/// The format must show within so many bytes.
+const HEAD_BYTES: usize = 1 << 16;
 
 impl Reader {
-    /// A reader that has seen nothing.
-    pub fn new() -> Reader {
-        Reader { history: History::default(), rest: Vec::new(), line: 0, notices: Vec::new() }
+    /// A reader of that format; without one it is found by content.
+    pub fn new(format: Option<Format>) -> Reader {
+        let source = format.map_or_else(|| Source::Unknown(Vec::new()), source_of);
+        Reader { history: History::default(), format, source, notices: Vec::new() }
     }
 
     /// Takes the next piece of the file.
@@ -57,47 +112,141 @@ impl Reader {
     /// # Errors
     /// What is no history of this format, with its line.
     pub fn feed(&mut self, text: &[u8]) -> Result<(), ParseError> {
+        match &mut self.source {
+            Source::Unknown(head) => {
+                head.extend_from_slice(text);
+                if head.len() < HEAD_BYTES {
+                    return Ok(());
+                }
+                self.begin()
+            }
+            Source::Maps(maps) => maps.feed(&mut self.history, text),
+            Source::Lines(_) => self.feed_lines(text),
+        }
+    }
+
+    /// Finds the format from the beginning that has come, and reads that.
+    fn begin(&mut self) -> Result<(), ParseError> {
+        let Source::Unknown(head) = &mut self.source else {
+            return Ok(());
+        };
+        let head = std::mem::take(head);
+        let Some(format) = found(&head) else {
+            let message = "no history in a format that is known (hint: `--format` names them)".to_owned();
+            return Err(ParseError { line: 1, column: 1, message });
+        };
+        self.format = Some(format);
+        self.source = source_of(format);
+        self.feed(&head)
+    }
+
+    fn feed_lines(&mut self, text: &[u8]) -> Result<(), ParseError> {
         let mut text = text;
+        let mut rest = self.lines().take_rest();
         while let Some(end) = memchr::memchr(b'\n', text) {
             let (line, behind) = (&text[..end], &text[end + 1..]);
             text = behind;
-            if self.rest.is_empty() {
+            if rest.is_empty() {
                 self.take(line, false)?;
                 continue;
             }
-            let mut whole = std::mem::take(&mut self.rest);
-            whole.extend_from_slice(line);
-            self.take(&whole, false)?;
-            whole.clear();
-            self.rest = whole;
+            rest.extend_from_slice(line);
+            self.take(&rest, false)?;
+            rest.clear();
         }
-        if self.rest.len() + text.len() > LINE_BYTES_MAX {
+        let lines = self.lines();
+        if rest.len() + text.len() > LINE_BYTES_MAX {
             let message = "a line of more than 1 GiB (hint: is this a history?)".to_owned();
-            return Err(ParseError { line: self.line + 1, column: 1, message });
+            return Err(ParseError { line: lines.line + 1, column: 1, message });
         }
-        self.rest.extend_from_slice(text);
+        rest.extend_from_slice(text);
+        lines.rest = rest;
         Ok(())
     }
 
+    fn lines(&mut self) -> &mut Lines {
+        match &mut self.source {
+            Source::Lines(lines) => lines,
+            Source::Unknown(_) | Source::Maps(_) => unreachable!("only lines are fed as lines"),
+        }
+    }
+
     fn take(&mut self, line: &[u8], is_last: bool) -> Result<(), ParseError> {
-        self.line += 1;
+        let lines = self.lines();
+        lines.line += 1;
+        let number = lines.line;
         let line = line.trim_ascii_end();
         if line.is_empty() {
             return Ok(());
         }
-        if jsonl::take_line(&mut self.history, self.line, line, is_last)? {
-            self.notices.push(jsonl::cut_notice(self.line));
+        if self.format == Some(Format::Jsonl) {
+            if jsonl::take_line(&mut self.history, number, line, is_last)? {
+                self.notices.push(jsonl::cut_notice(number));
+            }
+            return Ok(());
         }
-        Ok(())
+        let wrong = |message: String| ParseError { line: number, column: 1, message };
+        let text = std::str::from_utf8(line).map_err(|_| wrong("not UTF-8".to_owned()))?;
+        let number = u32::try_from(number).unwrap_or(u32::MAX);
+        let taken = match self.format {
+            Some(Format::JepsenLog) => log::take_jepsen(&mut self.history, text, number),
+            _ => log::take_collection(&mut self.history, text, number),
+        };
+        taken.map_err(wrong)
     }
 
-    /// All that was read. A last line that was cut off is left out with a notice.
+    /// All that was read. What was cut off at the end is left out with a notice.
     ///
     /// # Errors
     /// As for [`Reader::feed`].
     pub fn finish(mut self) -> Result<Recorded, ParseError> {
-        let rest = std::mem::take(&mut self.rest);
-        self.take(&rest, true)?;
-        Ok(Recorded { history: self.history, format: Format::Jsonl, notices: self.notices })
+        self.begin()?;
+        match std::mem::replace(&mut self.source, Source::Unknown(Vec::new())) {
+            Source::Maps(maps) => self.notices.extend(maps.finish(&mut self.history)?),
+            Source::Lines(mut lines) => {
+                let rest = lines.take_rest();
+                self.source = Source::Lines(lines);
+                self.take(&rest, true)?;
+            }
+            Source::Unknown(_) => {}
+        }
+        let format = self.format.unwrap_or(Format::Jsonl);
+        if self.history.events() == 0 {
+            let message = "no event (hint: is this a history?)".to_owned();
+            return Err(ParseError { line: 1, column: 1, message });
+        }
+        Ok(Recorded { history: self.history, format, notices: self.notices })
+    }
+}
+
+impl Lines {
+    fn take_rest(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.rest)
+    }
+}
+
+fn source_of(format: Format) -> Source {
+    match format {
+        Format::Jsonl | Format::JepsenLog | Format::CollectionLog => Source::Lines(Lines::default()),
+        Format::Edn | Format::PorcupineKv => Source::Maps(Maps::new(false)),
+        Format::JsonArray => Source::Maps(Maps::new(true)),
+    }
+}
+
+/// The format of a file that begins so.
+fn found(head: &[u8]) -> Option<Format> {
+    let text = String::from_utf8_lossy(head);
+    let is_comment = |line: &&str| line.is_empty() || line.starts_with(';');
+    let first = text.lines().map(str::trim).find(|line| !is_comment(line))?;
+    let mut bytes = first.bytes().filter(|byte| !byte.is_ascii_whitespace());
+    let (one, two, three) = (bytes.next()?, bytes.next(), bytes.next());
+    match (one, two, three) {
+        (b'{', Some(b'"'), _) => Some(Format::Jsonl),
+        (b'[', Some(b'{'), Some(b'"')) => Some(Format::JsonArray),
+        (b'[', Some(byte), _) if byte.is_ascii_digit() && first.contains(']') => Some(Format::CollectionLog),
+        (b'#', _, _) if first.contains("@object") => Some(Format::CollectionLog),
+        (b'{', _, _) if first.contains(":key ") && !first.contains(":time") => Some(Format::PorcupineKv),
+        (b'{' | b'[' | b'(' | b'#', _, _) => Some(Format::Edn),
+        _ => text.lines().any(log::is_jepsen).then_some(Format::JepsenLog),
     }
 }

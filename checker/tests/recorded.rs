@@ -1,0 +1,125 @@
+//! Recorded histories of real systems, with the verdicts that are known of them.
+//!
+//! They lie beside the project, in `../shared/data`; where that is missing, there is nothing to test and each test says so.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rafture_checker::history::{Datum, Reader, Recorded};
+use rafture_checker::linearizability::{Limits, Outcome, check_from};
+use rafture_checker::models::ModelKind;
+use rafture_checker::verdict::Verdict;
+
+fn folder(name: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(name);
+    let is_there = path.is_dir();
+    if !is_there {
+        println!("skipped: {} is not there", path.display());
+    }
+    is_there.then_some(path)
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+fn read(file: &Path) -> Recorded {
+    let text = fs::read(file).expect("a file");
+    let mut reader = Reader::new(None);
+    // In small pieces, as a slow disk would give them.
+    for piece in text.chunks(1000) {
+        reader.feed(piece).unwrap_or_else(|error| panic!("{}:{error}", file.display()));
+    }
+    reader.finish().unwrap_or_else(|error| panic!("{}:{error}", file.display()))
+}
+
+fn judged(file: &Path) -> Outcome {
+    let Recorded { history, .. } = read(file);
+    let model = ModelKind::of(&history).unwrap_or(ModelKind::CasRegister);
+    let check = |initial| {
+        check_from(&history, model, initial, &Limits::NONE)
+            .unwrap_or_else(|error| panic!("{}: line {:?}: {error}", file.display(), error.line))
+    };
+    let outcome = check(Datum::NULL);
+    // Where nobody says what registers hold at first, it is nil or 0.
+    match outcome.verdict {
+        Verdict::Invalid => check(Datum::integer(0).expect("a small one")),
+        _ => outcome,
+    }
+}
+
+fn assert_verdict(file: &Path, is_valid: bool) {
+    let outcome = judged(file);
+    let expected = if is_valid { Verdict::Valid } else { Verdict::Invalid };
+    assert_eq!(outcome.verdict, expected, "{}: {outcome:#?}", file.display());
+}
+
+/// Rows of a table with a header: the first column, and whether the last says `Ok`.
+fn table(file: &Path) -> Vec<(String, bool)> {
+    let text = fs::read_to_string(file).expect("a table");
+    let row = |line: &str| {
+        let name = line.split(',').next().expect("a first column").to_owned();
+        (name, line.ends_with(",Ok"))
+    };
+    text.lines().skip(1).map(row).collect()
+}
+
+#[test]
+fn registers_of_etcd_as_porcupine_judges_them() {
+    let Some(folder) = folder("porcupine") else { return };
+    let mut seen = 0;
+    for (name, is_valid) in table(&folder.join("etcd-verdicts.csv")) {
+        let file = folder.join("jepsen").join(name);
+        if file.exists() {
+            assert_verdict(&file, is_valid);
+            seen += 1;
+        }
+    }
+    assert!(seen > 40, "{seen} logs");
+}
+
+#[test]
+fn key_value_maps_of_porcupine() {
+    let Some(folder) = folder("porcupine/kv") else { return };
+    for file in files(&folder) {
+        let name = file.display().to_string();
+        assert_verdict(&file, name.contains("-ok"));
+    }
+}
+
+#[test]
+fn histories_of_knossos() {
+    let Some(folder) = folder("knossos") else { return };
+    for file in files(&folder) {
+        assert_verdict(&file, file.components().any(|part| part.as_os_str() == "good"));
+    }
+}
+
+#[test]
+fn queues_and_stacks_of_limo() {
+    let Some(folder) = folder("limo") else { return };
+    for (name, is_valid) in table(&folder.join("verdicts.csv")) {
+        let file = folder.join(name);
+        if file.exists() {
+            assert_verdict(&file, is_valid);
+        }
+    }
+}
+
+#[test]
+fn counters_and_sets_of_elle() {
+    let Some(folder) = folder("elle-cli/jepsen") else { return };
+    for name in ["counter.edn", "set.edn"] {
+        assert_verdict(&folder.join(name), true);
+    }
+}
