@@ -5,6 +5,7 @@
 //! - [`history`]: what the clients saw; events, and the operations that they pair up to;
 //! - [`models`]: what a single copy of the object would do;
 //! - [`linearizability`]: whether some order of the operations explains the history;
+//! - [`online`]: the same while the history still grows;
 //! - [`witness`]: whether such an order really does;
 //! - [`statistics`]: what was asked and what became of it;
 //! - [`trace`]: what the nodes did inside;
@@ -17,6 +18,7 @@ pub mod invariants;
 pub mod linearizability;
 mod lines;
 pub mod models;
+pub mod online;
 pub mod statistics;
 pub mod trace;
 pub mod verdict;

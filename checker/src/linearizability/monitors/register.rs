@@ -52,6 +52,46 @@ pub fn decide_register(timed: &[Timed<Call>], values: usize) -> Option<Decision>
     }
 }
 
+/// Which calls of a linearizable register can be forgotten while it goes on, so that whoever judges what comes together with
+/// the rest finds a violation iff there is one. No call that is not there yet, or completes later, is invoked before `horizon`.
+/// `None` where [`decide_register`] gives `None`.
+///
+/// A block is *over* when another one has to come between it and whatever is invoked from the horizon on; then a later
+/// read of it is a violation, and as good a one when its write is forgotten. It has to be kept while it stands in the way of a
+/// block that is not over. Of the reads of one value, the first to complete and the last to begin speak for all.
+pub(crate) fn forgettable(timed: &[Timed<Call>], values: usize, horizon: u32) -> Option<Vec<bool>> {
+    let Ok(register) = Register::of(timed, values)? else {
+        return Some(vec![false; timed.len()]);
+    };
+    let horizon = horizon.saturating_add(1);
+    let blocks: Vec<Block> = register.roots().filter_map(|root| Some(register.block(root).ok()?.0)).collect();
+    // What has a completed call before the horizon comes before all that is invoked from there on.
+    let began = blocks.iter().filter(|block| block.completed.0 < horizon);
+    let mut latest: Vec<(u32, u32)> = began.map(|block| (block.invoked.0, block.root)).collect();
+    latest.sort_unstable_by(|one, other| other.cmp(one));
+    let is_over = |block: &Block| {
+        let other = latest.iter().take(2).find(|&&(_, root)| root != block.root);
+        block.invoked.0 < horizon && other.is_some_and(|&(invoked, _)| block.completed.0 < invoked)
+    };
+    let first_kept = blocks.iter().filter(|block| !is_over(block)).map(|block| block.completed.0).min();
+    let mut forgotten = vec![false; timed.len()];
+    for block in &blocks {
+        let goes = is_over(block) && first_kept.is_none_or(|first| block.invoked.0 <= first);
+        for value in register.values(block.root) {
+            let maker = register.touched[value as usize].maker;
+            if goes && maker != NONE {
+                forgotten[maker as usize] = true;
+            }
+            let first = register.reads(value).min_by_key(|&at| timed[at as usize].deadline());
+            let last = register.reads(value).max_by_key(|&at| timed[at as usize].invoked);
+            for read in register.reads(value) {
+                forgotten[read as usize] = goes || Some(read) != first && Some(read) != last;
+            }
+        }
+    }
+    Some(forgotten)
+}
+
 struct Register<'t> {
     timed: &'t [Timed<Call>],
     touched: Vec<Touched>,
@@ -167,14 +207,7 @@ impl<'t> Register<'t> {
     fn decide(&self) -> Decision {
         let mut blocks = Vec::new();
         let mut reached = 0;
-        for (touched, value) in self.touched.iter().zip(0..) {
-            let is_root = match touched.maker {
-                NONE => value == 0,
-                maker => matches!(self.timed[maker as usize].call, Call::Write(_)),
-            };
-            if !is_root {
-                continue;
-            }
+        for value in self.roots() {
             match self.block(value) {
                 Ok((block, length)) => {
                     reached += length;
@@ -192,6 +225,15 @@ impl<'t> Register<'t> {
             Some(core) => Decision::Violation(core),
             None => Decision::Linearizable(self.order(&blocks)),
         }
+    }
+
+    /// The values that blocks begin with: what was there at first, and what was written.
+    fn roots(&self) -> impl Iterator<Item = u32> {
+        let is_root = |(touched, value): &(&Touched, u32)| match touched.maker {
+            NONE => *value == 0,
+            maker => matches!(self.timed[maker as usize].call, Call::Write(_)),
+        };
+        self.touched.iter().zip(0..).filter(is_root).map(|(_, value)| value)
     }
 
     /// The values of a block in order, beginning with `root`.
