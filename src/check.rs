@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use rafture_checker::check::{self, Limits};
+use rafture_checker::consistency::Consistency;
 use rafture_checker::history::{Datum, Format, History, Recorded};
-use rafture_checker::linearizability::{self, Limits};
 use rafture_checker::models::ModelKind;
 use rafture_checker::verdict::Verdict;
 use serde_json::json;
@@ -27,6 +28,11 @@ pub struct CheckArguments {
     /// semaphore:N, counter, set, queue, stack, list
     #[arg(long, default_value = "auto")]
     model: String,
+    /// What is asked for [default: the strongest there is for the model]: linearizable, sequential, causal, read-your-writes,
+    /// monotonic-reads; of transactions strict-serializable, serializable, snapshot-isolation, read-atomic, read-committed,
+    /// read-uncommitted, causal
+    #[arg(long)]
+    consistency: Option<Consistency>,
     /// What registers hold at first, as JSON [default: null; in files that do not come from rafture null or 0]
     #[arg(long)]
     initial: Option<String>,
@@ -122,6 +128,7 @@ fn check_file(file: &Path, question: &Question, arguments: &CheckArguments) -> R
         eprintln!("rafture: {name}: no client did anything, so nothing is proven");
     }
     let model = question.model(file, history)?;
+    let consistency = arguments.consistency.unwrap_or_else(|| Consistency::strongest(model));
     let out_of_time = || start.elapsed() > arguments.time_limit.0;
     let limits = Limits {
         out_of_time: &out_of_time,
@@ -130,7 +137,7 @@ fn check_file(file: &Path, question: &Question, arguments: &CheckArguments) -> R
         witness: arguments.witness.is_some(),
     };
     let check = |initial| {
-        linearizability::check_from(history, model, initial, &limits).map_err(|error| {
+        check::check(history, &check::Question { model, consistency, initial }, &limits).map_err(|error| {
             let line = error.line.map_or_else(String::new, |line| format!("{line}:1:"));
             Error::Input(format!("{name}:{line} {error}"))
         })
@@ -156,19 +163,21 @@ fn check_file(file: &Path, question: &Question, arguments: &CheckArguments) -> R
             "file": file,
             "verdict": outcome.verdict,
             "model": model.to_string(),
+            "consistency": outcome.consistency,
             "engine": outcome.engine,
             "format": recorded.format.to_string(),
             "operations": outcome.operations,
             "keys": outcome.keys,
             "seconds": seconds,
             "reason": outcome.reason,
+            "anomalies": outcome.anomalies,
             "failure": outcome.failure,
         });
         println!("{line}");
         return Ok(outcome.verdict);
     }
     println!(
-        "{name}: {} ({} operations on {} keys, {model}, {}, {:.2?})",
+        "{name}: {} ({} operations on {} keys, {model}, {consistency}, {}, {:.2?})",
         outcome.verdict,
         outcome.operations,
         outcome.keys,

@@ -18,6 +18,22 @@ pub struct Failure {
     pub sentence: String,
     /// Operations around the violation, in order of invocation.
     pub operations: Vec<FailureOperation>,
+    /// What must come before what, where that is the violation: a circle of operations.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub relations: Vec<Relation>,
+}
+
+/// That one operation must come before another.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Relation {
+    /// Place of the earlier one among the operations of the failure.
+    pub from: usize,
+    /// Place of the later one.
+    pub to: usize,
+    /// Why, in the words of the field: `ww`, `wr`, `rw`, `process`, `realtime`.
+    pub kind: String,
+    /// Why, in a sentence.
+    pub sentence: String,
 }
 
 /// One bar of the drawing.

@@ -4,6 +4,8 @@
 //!
 //! - [`history`]: what the clients saw; events, and the operations that they pair up to;
 //! - [`models`]: what a single copy of the object would do;
+//! - [`consistency`]: what a system can promise;
+//! - [`check`](mod@check): whether a history keeps a promise; each kind has a module:
 //! - [`linearizability`]: whether some order of the operations explains the history;
 //! - [`online`]: the same while the history still grows;
 //! - [`witness`]: whether such an order really does;
@@ -12,6 +14,8 @@
 //! - [`invariants`]: whether that kept to Raft;
 //! - [`verdict`] and [`failure`]: the one word, and the evidence for it.
 
+pub mod check;
+pub mod consistency;
 pub mod failure;
 pub mod history;
 pub mod invariants;

@@ -6,8 +6,8 @@
 mod generator;
 
 use generator::{Deed, Made, Shape, generated};
+use rafture_checker::check::{Limits, Question, check};
 use rafture_checker::history::EventKind;
-use rafture_checker::linearizability::{Limits, check};
 use rafture_checker::models::ModelKind;
 use rafture_checker::verdict::Verdict;
 use rafture_checker::witness;
@@ -59,7 +59,7 @@ fn try_model(model: ModelKind, histories: usize, seed: u64) {
         }
         let limits = Limits { witness: true, ..Limits::NONE };
         let history = made.history();
-        let outcome = check(&history, model, &limits)
+        let outcome = check(&history, &Question::strongest(model), &limits)
             .unwrap_or_else(|error| panic!("history {number} of {model}, seed {seed}: {error}\n{made:#?}"));
         let case = Case::of(model, &made);
         let expected = case.has_order(&case.start(), &mut vec![false; made.deeds.len()]);

@@ -3,8 +3,8 @@
 mod generator;
 
 use generator::{Shape, generated};
+use rafture_checker::check::{Limits, Question, check};
 use rafture_checker::history::{History, Reader};
-use rafture_checker::linearizability::{Limits, check};
 use rafture_checker::models::ModelKind;
 use rafture_checker::verdict::Verdict;
 
@@ -40,7 +40,8 @@ fn keyed(script: &str, key: fn(&str) -> &str) -> History {
 
 /// The verdict, with the anomaly if there is one.
 fn judged(script: &str) -> String {
-    let outcome = check(&history(script), ModelKind::CasRegister, &Limits::NONE).expect("the shape");
+    let outcome = check(&history(script), &Question::strongest(ModelKind::CasRegister), &Limits::NONE)
+        .expect("the shape");
     let anomaly = outcome.failure.map(|failure| {
         let culprits = failure.operations.iter().filter(|operation| operation.culprit);
         assert_eq!(culprits.count(), 1, "{failure:#?}");
@@ -99,7 +100,7 @@ fn keys_are_independent_and_the_failing_one_is_named() {
     let all = keyed(script, |process| if process < "2" { "x" } else { "y" });
     for threads in [1, 2] {
         let limits = Limits { threads, ..Limits::NONE };
-        let outcome = check(&all, ModelKind::Register, &limits).expect("the shape");
+        let outcome = check(&all, &Question::strongest(ModelKind::Register), &limits).expect("the shape");
         assert_eq!((outcome.verdict, outcome.keys), (Verdict::Invalid, 2));
         assert_eq!(outcome.failure.and_then(|failure| failure.key), Some("y".into()));
     }
@@ -107,7 +108,9 @@ fn keys_are_independent_and_the_failing_one_is_named() {
 
 #[test]
 fn another_shape_is_an_error() {
-    let error = |script, model| check(&history(script), model, &Limits::NONE).expect_err(script).to_string();
+    let error = |script, model| {
+        check(&history(script), &Question::strongest(model), &Limits::NONE).expect_err(script).to_string()
+    };
     assert_eq!(error("0 cas 3; 0 ok", ModelKind::CasRegister), "`cas` takes a pair `[old, new]`, not `3`");
     assert_eq!(
         error("0 cas [1,2]; 0 ok", ModelKind::Register),
@@ -130,7 +133,8 @@ fn limits_end_in_unknown_and_say_how_far_it_got_and_what_would_help() {
         Limits { out_of_time: &|| true, ..Limits::NONE },
         Limits { memory_bytes: Some(1000), ..Limits::NONE },
     ] {
-        let outcome = check(&history, ModelKind::CasRegister, &limits).expect("the shape");
+        let outcome =
+            check(&history, &Question::strongest(ModelKind::CasRegister), &limits).expect("the shape");
         assert_eq!(outcome.verdict, Verdict::Unknown);
         let reason = outcome.reason.expect("a reason");
         assert!(reason.contains("limit was reached; "), "{reason}");
@@ -147,7 +151,9 @@ fn a_stale_read_in_a_long_history_is_shown_with_few_operations() {
         let seed = 7;
         println!("{shape:?}, seed {seed}");
         let mut made = generated(&shape, seed);
-        let verdict = |history: &History| check(history, model, &Limits::NONE).expect("the shape");
+        let verdict = |history: &History| {
+            check(history, &Question::strongest(model), &Limits::NONE).expect("the shape")
+        };
         assert_eq!(verdict(&made.history()).verdict, Verdict::Valid);
         assert!(made.make_stale(0.9), "there is a late read");
         let failure = verdict(&made.history()).failure.expect("it is stale");

@@ -3,7 +3,7 @@
 mod generator;
 
 use generator::{Shape, generated};
-use rafture_checker::linearizability::{Limits, check};
+use rafture_checker::check::{Limits, Question, check};
 use rafture_checker::models::ModelKind;
 use rafture_checker::online::Watch;
 use rafture_checker::verdict::Verdict;
@@ -35,7 +35,8 @@ fn what_is_watched_has_the_verdict_of_the_whole() {
             }
         }
         let events = made.events();
-        let outcome = check(&made.history(), shape.model, &Limits::NONE).expect("the shape");
+        let outcome =
+            check(&made.history(), &Question::strongest(shape.model), &Limits::NONE).expect("the shape");
         // The more often it forgets, the more it could forget too much.
         let stride = random.random_range(1..10);
         let mut watch = Watch::over(shape.model).expect("registers can be watched");

@@ -5,8 +5,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use rafture_checker::check::{Limits, Outcome, Question, check};
 use rafture_checker::history::{Datum, Reader, Recorded};
-use rafture_checker::linearizability::{Limits, Outcome, check_from};
 use rafture_checker::models::ModelKind;
 use rafture_checker::verdict::Verdict;
 
@@ -46,14 +46,14 @@ fn read(file: &Path) -> Recorded {
 fn judged(file: &Path) -> Outcome {
     let Recorded { history, .. } = read(file);
     let model = ModelKind::of(&history).unwrap_or(ModelKind::CasRegister);
-    let check = |initial| {
-        check_from(&history, model, initial, &Limits::NONE)
+    let judge = |initial| {
+        check(&history, &Question { initial, ..Question::strongest(model) }, &Limits::NONE)
             .unwrap_or_else(|error| panic!("{}: line {:?}: {error}", file.display(), error.line))
     };
-    let outcome = check(Datum::NULL);
+    let outcome = judge(Datum::NULL);
     // Where nobody says what registers hold at first, it is nil or 0.
     match outcome.verdict {
-        Verdict::Invalid => check(Datum::integer(0).expect("a small one")),
+        Verdict::Invalid => judge(Datum::integer(0).expect("a small one")),
         _ => outcome,
     }
 }

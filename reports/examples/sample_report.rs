@@ -222,5 +222,6 @@ fn stale_read() -> Failure {
             operation(9, "read → 4", 18_600, Some(21_000), Some(4)),
             operation(4, "read → 3", 22_000, Some(26_000), Some(0)),
         ],
+        relations: Vec::new(),
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use rafture_checker::check::{self, Limits, Question};
 use rafture_checker::history::{EventKind, History};
-use rafture_checker::linearizability::{self, Limits};
 use rafture_checker::verdict::Verdict;
 use rafture_nemesis::schedule::{Episode, Schedule};
 use rafture_workloads::workload;
@@ -176,7 +176,7 @@ fn judge(world: &World) -> Option<Finding> {
         Ok(history) => history,
         Err(error) => return Some(Finding::History(error.to_string())),
     };
-    let outcome = match linearizability::check(&history, workload.model(), &Limits::NONE) {
+    let outcome = match check::check(&history, &Question::strongest(workload.model()), &Limits::NONE) {
         Ok(outcome) => outcome,
         Err(error) => return Some(Finding::History(error.to_string())),
     };

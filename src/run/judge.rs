@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rafture_checker::check::{self, Limits, Question};
 use rafture_checker::history::{Event, History, Operation, Outcome};
-use rafture_checker::linearizability::{self, Limits};
 use rafture_checker::models::ModelKind;
 use rafture_checker::trace::{TraceEvent, parse_trace};
 use rafture_checker::verdict::Verdict;
@@ -108,7 +108,7 @@ fn linearizability(case: &Case<'_>) -> CheckerResult {
         threads: 2,
         witness: false,
     };
-    let outcome = match linearizability::check(&history, case.model, &limits) {
+    let outcome = match check::check(&history, &Question::strongest(case.model), &limits) {
         Ok(outcome) => outcome,
         Err(error) => return result(Verdict::Unknown, json!({ "reason": error.to_string() })),
     };

@@ -36,6 +36,7 @@ pub(super) fn failure<M: Model>(
         anomaly: anomaly.to_owned(),
         sentence,
         operations,
+        relations: Vec::new(),
     }
 }
 

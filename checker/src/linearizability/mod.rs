@@ -14,13 +14,12 @@ mod shrink;
 mod slots;
 mod timed;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use serde::{Deserialize, Serialize};
-
-use crate::failure::Failure;
+use crate::check::{Limits, Outcome, ShapeError};
+use crate::consistency::Consistency;
 use crate::history::{Datum, History};
 use crate::models::{
     Counter, Model, ModelKind, Register, Registers, Semaphore, Sequence, SequenceKind, Set, Text,
@@ -32,72 +31,11 @@ pub use monitors::{Decision, decide_register};
 use search::{Bounds, End};
 pub use timed::Timed;
 
-/// What a check may spend, and what it is to give.
-#[derive(Clone, Copy)]
-pub struct Limits<'a> {
-    /// Asked every few thousand steps; true ends the check with `unknown`.
-    pub out_of_time: &'a (dyn Fn() -> bool + Sync),
-    /// Memory of the memo and the stack, an estimate; beyond it the check ends with `unknown`.
-    pub memory_bytes: Option<usize>,
-    /// How many keys are searched at once; 1 needs no further thread.
-    pub threads: usize,
-    /// Whether a valid history's order is wanted.
-    pub witness: bool,
-}
-
-impl Limits<'_> {
-    /// One thread, no bounds, no witness.
-    pub const NONE: Limits<'static> =
-        Limits { out_of_time: &|| false, memory_bytes: None, threads: 1, witness: false };
-}
-
-/// What a check found.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Outcome {
-    /// `valid`, `invalid` or `unknown`.
-    pub verdict: Verdict,
-    /// Name of the model.
-    pub model: String,
-    /// Names of the algorithms that decided, joined by `+`.
-    pub engine: String,
-    /// How many operations were looked at; those that failed are not among them.
-    pub operations: usize,
-    /// How many keys they were about.
-    pub keys: usize,
-    /// Why the verdict is unknown, how far the check got, and what would help.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// The evidence of an invalid verdict.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub failure: Option<Failure>,
-    /// The evidence of a valid one, if it was asked for: for each key an order of operations, by their places in the history.
-    #[serde(skip)]
-    pub witness: Vec<Vec<u32>>,
-}
-
-/// An operation that the model does not have.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct ShapeError {
-    /// Its line, if the history came from a file.
-    pub line: Option<usize>,
-    /// What is wrong, in one line.
-    pub message: String,
-}
-
-/// Checks a history against a model that has a name, whose registers hold `null` at first.
+/// Checks a history against a model that has a name; registers hold `initial` at first.
 ///
 /// # Errors
 /// An operation that the model does not have, or a value of the wrong shape.
-pub fn check(history: &History, model: ModelKind, limits: &Limits<'_>) -> Result<Outcome, ShapeError> {
-    check_from(history, model, Datum::NULL, limits)
-}
-
-/// The same for registers that hold `initial` at first; to other models it means nothing.
-///
-/// # Errors
-/// As for [`check`].
-pub fn check_from(
+pub fn check(
     history: &History,
     model: ModelKind,
     initial: Datum,
@@ -136,10 +74,12 @@ pub fn check_with<M: Model>(
     let mut outcome = Outcome {
         verdict: Verdict::Valid,
         model: name.to_owned(),
+        consistency: Consistency::Linearizable.to_string(),
         engine: engines.into_iter().collect::<Vec<_>>().join("+"),
         operations: keys.operations(),
         keys: keys.len(),
         reason: None,
+        anomalies: BTreeMap::new(),
         failure: None,
         witness: Vec::new(),
     };

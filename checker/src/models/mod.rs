@@ -117,6 +117,23 @@ impl ModelKind {
         }
     }
 
+    /// Whether its operations are transactions over several objects, which may promise less than one order in real time.
+    pub fn is_transactional(self) -> bool {
+        match self {
+            ModelKind::Register
+            | ModelKind::CasRegister
+            | ModelKind::Kv
+            | ModelKind::MultiRegister
+            | ModelKind::Mutex
+            | ModelKind::Semaphore(_)
+            | ModelKind::Counter
+            | ModelKind::Set
+            | ModelKind::Queue
+            | ModelKind::Stack
+            | ModelKind::List => false,
+        }
+    }
+
     /// All names, as one line.
     pub fn names() -> String {
         let names: Vec<&str> = NAMED.iter().map(|(name, _)| *name).collect();
