@@ -2,19 +2,17 @@
 
 use std::fs;
 use std::io::{self, Read};
-use std::time::{Duration, Instant};
 
 use rafture_checker::check::{Limits, Question, check};
 use rafture_checker::history::{History, Reader};
 use rafture_checker::models::ModelKind;
 
-pub(super) fn answer(model: &str, seconds: u64) -> io::Result<()> {
+pub(super) fn answer(model: &str, seconds: f64) -> io::Result<()> {
     let model: ModelKind = model.parse().expect("a model");
     let history = read(&mut io::stdin().lock())?;
-    let started = Instant::now();
-    let out_of_time = || started.elapsed() > Duration::from_secs(seconds);
-    let limits = Limits { out_of_time: &out_of_time, ..Limits::NONE };
     let before = cpu_seconds();
+    let out_of_time = || cpu_seconds() - before > seconds;
+    let limits = Limits { out_of_time: &out_of_time, ..Limits::NONE };
     let outcome = check(&history, &Question::strongest(model), &limits).expect("the model fits");
     let spent = cpu_seconds() - before;
     println!("{} {spent:.3} {} {}", outcome.verdict, peak_mebibytes(), outcome.engine);
@@ -34,7 +32,7 @@ fn read(input: &mut impl Read) -> io::Result<History> {
 }
 
 /// Processor time of the main thread: other work on the machine does not count. The checks need no other thread.
-pub(super) fn cpu_seconds() -> f64 {
+fn cpu_seconds() -> f64 {
     let text = fs::read_to_string("/proc/thread-self/schedstat").expect("Linux has it");
     let nanoseconds: u64 = text.split(' ').next().and_then(|word| word.parse().ok()).expect("a number");
     nanoseconds as f64 / 1e9

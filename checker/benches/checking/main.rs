@@ -69,7 +69,9 @@ fn compare(wanted: &Wanted) -> io::Result<()> {
     let all = if wanted.is_growth { cases::growth() } else { cases::figures() };
     match wanted.is_csv {
         true => println!("checker,series,x,verdict,seconds,mebibytes"),
-        false => println!("{:<52} {:<16} {:<8} {:>9} {:>9}  engine", "history", "checker", "verdict", "s", "MiB"),
+        false => {
+            println!("{:<52} {:<16} {:<8} {:>9} {:>9}  engine", "history", "checker", "verdict", "s", "MiB")
+        }
     }
     // One that gave up on a case of a series is not asked for the greater ones.
     let mut given_up: Vec<(String, String)> = Vec::new();
@@ -92,7 +94,10 @@ fn compare(wanted: &Wanted) -> io::Result<()> {
             match wanted.is_csv {
                 true => println!("{},{},{},{verdict},{seconds},{mebibytes}", judge.name, case.series, case.x),
                 false => {
-                    println!("{name:<52} {:<16} {verdict:<8} {seconds:>9} {mebibytes:>9}  {engine}", judge.name);
+                    println!(
+                        "{name:<52} {:<16} {verdict:<8} {seconds:>9} {mebibytes:>9}  {engine}",
+                        judge.name
+                    );
                 }
             }
         }
