@@ -70,7 +70,7 @@ fn compare(wanted: &Wanted) -> io::Result<()> {
     match wanted.is_csv {
         true => println!("checker,series,x,verdict,seconds,mebibytes"),
         false => {
-            println!("{:<52} {:<16} {:<8} {:>9} {:>9}  engine", "history", "checker", "verdict", "s", "MiB")
+            println!("{:<52} {:<16} {:<8} {:>9} {:>9}  engine", "history", "checker", "verdict", "s", "MiB");
         }
     }
     // One that gave up on a case of a series is not asked for the greater ones.
