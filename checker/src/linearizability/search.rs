@@ -69,6 +69,10 @@ pub(super) fn search_keeping<M: Model>(
     if let Some(origin) = problem.phantom() {
         return (End::Stuck { rank: 0, order: Vec::new(), core: Some(vec![origin]) }, 0);
     }
+    if problem.sees_any {
+        // Nothing tells which orders are pointless, so all of them at once are too many.
+        return depth_first::search(model, timed, bounds);
+    }
     let is_opaque = |class: &Class<M::Call>| !class.hints.is_blind() && class.hints.makes != NONE;
     if !problem.classes.iter().any(is_opaque) {
         return forward(&problem, keeps_order, bounds);
