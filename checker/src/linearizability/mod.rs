@@ -26,8 +26,8 @@ use crate::models::{
 };
 use crate::verdict::Verdict;
 use keys::{Key, Keys};
-pub(crate) use monitors::forgettable;
 pub use monitors::{Decision, decide_register};
+pub(crate) use monitors::{Fate, forgettable};
 use search::{Bounds, End};
 pub use timed::Timed;
 

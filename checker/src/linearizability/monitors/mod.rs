@@ -5,7 +5,7 @@
 mod register;
 
 pub use register::decide_register;
-pub(crate) use register::forgettable;
+pub(crate) use register::{Fate, forgettable};
 
 /// What a monitor found; calls by their indices.
 #[derive(Debug, Clone, PartialEq, Eq)]
