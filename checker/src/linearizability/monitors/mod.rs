@@ -2,8 +2,12 @@
 //!
 //! Each is exact where it answers, and answers `None` where the history is not of its kind.
 
+mod counter;
+mod plan;
 mod register;
 
+pub use counter::decide_counter;
+use plan::Plan;
 pub use register::decide_register;
 pub(crate) use register::forgettable;
 
