@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use generator::{Deed, Shape, generated};
 use rafture_checker::history::{EventKind, Outcome};
 use rafture_checker::linearizability::{Decision, Timed};
-use rafture_checker::models::{Counter, Model, ModelKind};
+use rafture_checker::models::{Counter, Model, ModelKind, Sequence, SequenceKind, Set};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::json;
@@ -32,6 +32,33 @@ fn counter_mutation(random: &mut ChaCha8Rng, deed: &mut Deed, _: &Deed) {
     match (deed.f, deed.result.as_i64()) {
         ("read", Some(number)) => deed.result = json!(number + random.random_range(-1..2)),
         ("add", _) if random.random_bool(0.2) => deed.argument = json!(0),
+        _ => {}
+    }
+}
+
+#[test]
+fn sets_are_judged_as_by_trying_every_order() {
+    let trial = Trial { model: ModelKind::Set, values: &[0, 2, 4], decided_share: 1.0 };
+    try_all(&trial, Set::default, read_mutation);
+}
+
+#[test]
+fn lists_are_judged_as_by_trying_every_order() {
+    let trial = Trial { model: ModelKind::List, values: &[0, 0, 9], decided_share: 0.5 };
+    try_all(&trial, || Sequence::new(SequenceKind::List), read_mutation);
+}
+
+/// One value is missing or too much, two have changed their places, or another read's result is there.
+fn read_mutation(random: &mut ChaCha8Rng, deed: &mut Deed, other: &Deed) {
+    let Some(items) = deed.result.as_array_mut() else {
+        return;
+    };
+    let (one, another) = (random.random_range(0..=items.len()), random.random_range(0..=items.len()));
+    match random.random_range(0..4) {
+        0 if one < items.len() => drop(items.remove(one)),
+        1 if one.max(another) < items.len() => items.swap(one, another),
+        2 if other.result.is_array() => deed.result = other.result.clone(),
+        _ if other.argument.is_number() => items.insert(one, other.argument.clone()),
         _ => {}
     }
 }

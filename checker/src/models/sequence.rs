@@ -4,6 +4,7 @@ use super::Model;
 use super::interned::Interned;
 use super::model::unknown;
 use crate::history::{Datum, History, Operation, Outcome};
+use crate::linearizability::{Decision, Timed, decide_list};
 
 /// Which of them it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -106,6 +107,15 @@ impl Model for Sequence {
             SequenceCall::Read(_) | SequenceCall::ReadUnknown => true,
             SequenceCall::Take(told) => told.is_null(),
             SequenceCall::Put(_) | SequenceCall::TakeUnknown => false,
+        }
+    }
+
+    fn decide(&self, calls: &[Timed<SequenceCall>]) -> Option<(&'static str, Decision)> {
+        match self.kind {
+            SequenceKind::List => {
+                Some(("list-prefixes", decide_list(calls, |number| self.states.get(number))?))
+            }
+            SequenceKind::Queue | SequenceKind::Stack => None,
         }
     }
 

@@ -4,6 +4,7 @@ use super::Model;
 use super::interned::Interned;
 use super::model::unknown;
 use crate::history::{Datum, History, Operation, Outcome};
+use crate::linearizability::{Decision, Timed, decide_set};
 
 /// The model of one set.
 #[derive(Debug)]
@@ -82,6 +83,10 @@ impl Model for Set {
 
     fn is_read(&self, call: &SetCall) -> bool {
         matches!(call, SetCall::Read(_) | SetCall::ReadUnknown)
+    }
+
+    fn decide(&self, calls: &[Timed<SetCall>]) -> Option<(&'static str, Decision)> {
+        Some(("set-inclusion", decide_set(calls, |number| self.states.get(number))?))
     }
 
     fn show(&self, history: &History, &state: &u32) -> String {

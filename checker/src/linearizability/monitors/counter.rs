@@ -177,7 +177,7 @@ impl<'t> Counter<'t> {
         let is_nothing = |&at: &u32| {
             self.timed[at as usize].call == CounterCall::Add(0) && self.timed[at as usize].completed.is_some()
         };
-        (0..self.timed.len() as u32).filter(is_nothing).for_each(|at| plan.anywhere(at));
+        (0..self.timed.len() as u32).filter(is_nothing).for_each(|at| plan.not_before(0, at));
         plan.order()
     }
 }

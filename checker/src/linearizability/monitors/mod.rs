@@ -3,10 +3,12 @@
 //! Each is exact where it answers, and answers `None` where the history is not of its kind.
 
 mod counter;
+mod growing;
 mod plan;
 mod register;
 
 pub use counter::decide_counter;
+pub use growing::{decide_list, decide_set};
 use plan::Plan;
 pub use register::decide_register;
 pub(crate) use register::forgettable;

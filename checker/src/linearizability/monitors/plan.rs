@@ -21,9 +21,9 @@ impl<'t, C> Plan<'t, C> {
         self.moments.push((self.latest, at));
     }
 
-    /// Puts the call, whose neighbours are of no matter to it nor it to them, at its invocation.
-    pub(super) fn anywhere(&mut self, at: u32) {
-        self.moments.push((self.timed[at as usize].invoked, at));
+    /// Puts the call at its invocation or that moment, whichever is later; its neighbours are of no matter to it, nor it to them.
+    pub(super) fn not_before(&mut self, moment: u32, at: u32) {
+        self.moments.push((moment.max(self.timed[at as usize].invoked), at));
     }
 
     pub(super) fn order(mut self) -> Vec<u32> {
