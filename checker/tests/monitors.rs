@@ -48,6 +48,23 @@ fn lists_are_judged_as_by_trying_every_order() {
     try_all(&trial, || Sequence::new(SequenceKind::List), read_mutation);
 }
 
+#[test]
+fn queues_are_judged_as_by_trying_every_order() {
+    let trial = Trial { model: ModelKind::Queue, values: &[0, 0, 9], decided_share: 0.5 };
+    try_all(&trial, || Sequence::new(SequenceKind::Queue), take_mutation);
+}
+
+/// Another take's result is there, or one is taken that was put in, or there was nothing.
+fn take_mutation(random: &mut ChaCha8Rng, deed: &mut Deed, other: &Deed) {
+    if matches!(deed.f, "dequeue" | "pop") {
+        deed.result = match random.random_range(0..3) {
+            0 => other.result.clone(),
+            1 => other.argument.clone(),
+            _ => json!(null),
+        };
+    }
+}
+
 /// One value is missing or too much, two have changed their places, or another read's result is there.
 fn read_mutation(random: &mut ChaCha8Rng, deed: &mut Deed, other: &Deed) {
     let Some(items) = deed.result.as_array_mut() else {

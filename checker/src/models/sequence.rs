@@ -4,7 +4,7 @@ use super::Model;
 use super::interned::Interned;
 use super::model::unknown;
 use crate::history::{Datum, History, Operation, Outcome};
-use crate::linearizability::{Decision, Timed, decide_list};
+use crate::linearizability::{Decision, Timed, decide_list, decide_queue};
 
 /// Which of them it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -115,7 +115,8 @@ impl Model for Sequence {
             SequenceKind::List => {
                 Some(("list-prefixes", decide_list(calls, |number| self.states.get(number))?))
             }
-            SequenceKind::Queue | SequenceKind::Stack => None,
+            SequenceKind::Queue => Some(("queue-zones", decide_queue(calls)?)),
+            SequenceKind::Stack => None,
         }
     }
 

@@ -3,13 +3,17 @@
 //! Each is exact where it answers, and answers `None` where the history is not of its kind.
 
 mod counter;
+mod counts;
 mod growing;
+mod items;
 mod plan;
+mod queue;
 mod register;
 
 pub use counter::decide_counter;
 pub use growing::{decide_list, decide_set};
 use plan::Plan;
+pub use queue::decide_queue;
 pub use register::decide_register;
 pub(crate) use register::forgettable;
 
