@@ -54,6 +54,12 @@ fn queues_are_judged_as_by_trying_every_order() {
     try_all(&trial, || Sequence::new(SequenceKind::Queue), take_mutation);
 }
 
+#[test]
+fn stacks_are_judged_as_by_trying_every_order() {
+    let trial = Trial { model: ModelKind::Stack, values: &[0, 0, 9], decided_share: 0.5 };
+    try_all(&trial, || Sequence::new(SequenceKind::Stack), take_mutation);
+}
+
 /// Another take's result is there, or one is taken that was put in, or there was nothing.
 fn take_mutation(random: &mut ChaCha8Rng, deed: &mut Deed, other: &Deed) {
     if matches!(deed.f, "dequeue" | "pop") {

@@ -27,7 +27,9 @@ use crate::models::{
 use crate::verdict::Verdict;
 use keys::{Key, Keys};
 pub(crate) use monitors::forgettable;
-pub use monitors::{Decision, decide_counter, decide_list, decide_queue, decide_register, decide_set};
+pub use monitors::{
+    Decision, decide_counter, decide_list, decide_queue, decide_register, decide_set, decide_stack,
+};
 use search::{Bounds, End};
 pub use timed::Timed;
 

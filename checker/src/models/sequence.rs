@@ -4,7 +4,7 @@ use super::Model;
 use super::interned::Interned;
 use super::model::unknown;
 use crate::history::{Datum, History, Operation, Outcome};
-use crate::linearizability::{Decision, Timed, decide_list, decide_queue};
+use crate::linearizability::{Decision, Timed, decide_list, decide_queue, decide_stack};
 
 /// Which of them it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -116,7 +116,7 @@ impl Model for Sequence {
                 Some(("list-prefixes", decide_list(calls, |number| self.states.get(number))?))
             }
             SequenceKind::Queue => Some(("queue-zones", decide_queue(calls)?)),
-            SequenceKind::Stack => None,
+            SequenceKind::Stack => Some(("stack-zones", decide_stack(calls)?)),
         }
     }
 

@@ -27,6 +27,11 @@ pub(super) struct Item {
 }
 
 impl Item {
+    /// Whether there are gaps over which it is surely inside.
+    pub(super) fn has_zone(&self) -> bool {
+        self.put_done < self.take_begun
+    }
+
     /// These calls of an item, without those that there are not.
     pub(super) fn calls(&self) -> impl Iterator<Item = u32> {
         [self.put, self.take].into_iter().filter(|&at| at != NONE)
@@ -109,7 +114,7 @@ impl Items {
     pub(super) fn coverage<'i>(&self, these: impl IntoIterator<Item = &'i Item>) -> Vec<i32> {
         let mut coverage = vec![0; self.end as usize + 1];
         for item in these {
-            if item.put_done < item.take_begun {
+            if item.has_zone() {
                 coverage[item.put_done as usize] += 1;
                 coverage[item.take_begun as usize] -= 1;
             }
@@ -144,6 +149,36 @@ pub(super) fn cover<'i>(these: impl Iterator<Item = &'i Item>, from: u32, to: u3
         cover.push(best);
     }
     Some(cover)
+}
+
+/// For each call that found nothing the first gap that allows it: one over which nothing was surely inside, and that `may_be`; in
+/// order of gaps. `Err`: such a call without one, what was inside, and `others`, without whom `may_be` would be another.
+pub(super) fn gaps(
+    items: &Items,
+    may_be: impl Fn(u32) -> bool,
+    others: &[u32],
+) -> Result<Vec<(u32, u32)>, Vec<u32>> {
+    let taken = || items.all.iter().filter(|item| others.is_empty() || item.take != NONE);
+    let mut next = items.coverage(taken());
+    let mut allowed = items.end;
+    for gap in (0..items.end).rev() {
+        if next[gap as usize] == 0 && may_be(gap) {
+            allowed = gap;
+        }
+        next[gap as usize] = allowed.cast_signed();
+    }
+    let mut gaps = Vec::with_capacity(items.empties.len());
+    for &(begun, done, at) in &items.empties {
+        let gap = next[begun as usize].cast_unsigned();
+        if gap >= done {
+            let covering = cover(taken(), begun, done);
+            let core = covering.map(|items| items.into_iter().flat_map(Item::calls).collect());
+            return Err(sorted(core.unwrap_or_else(|| others.to_vec()).into_iter().chain([at])));
+        }
+        gaps.push((gap, at));
+    }
+    gaps.sort_unstable();
+    Ok(gaps)
 }
 
 pub(super) fn sorted(calls: impl IntoIterator<Item = u32>) -> Vec<u32> {

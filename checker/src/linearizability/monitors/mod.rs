@@ -9,6 +9,7 @@ mod items;
 mod plan;
 mod queue;
 mod register;
+mod stack;
 
 pub use counter::decide_counter;
 pub use growing::{decide_list, decide_set};
@@ -16,6 +17,7 @@ use plan::Plan;
 pub use queue::decide_queue;
 pub use register::decide_register;
 pub(crate) use register::forgettable;
+pub use stack::decide_stack;
 
 /// What a monitor found; calls by their indices.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,7 +10,7 @@
 mod give;
 
 use super::Decision;
-use super::items::{Item, Items, NONE, cover, sorted};
+use super::items::{Item, Items, NONE, gaps, sorted};
 use crate::linearizability::timed::Timed;
 use crate::models::SequenceCall;
 
@@ -27,32 +27,6 @@ pub fn decide_queue(timed: &[Timed<SequenceCall>]) -> Option<Decision> {
         Ok(order) => Decision::Linearizable(order),
         Err(core) => Decision::Violation(core),
     })
-}
-
-/// For each call that found nothing the first gap that allows it: one over which nothing was surely inside, and that `may_be`; in
-/// order of gaps. `Err`: such a call without one, what was inside, and `others`, without whom `may_be` would be another.
-fn gaps(items: &Items, may_be: impl Fn(u32) -> bool, others: &[u32]) -> Result<Vec<(u32, u32)>, Vec<u32>> {
-    let taken = || items.all.iter().filter(|item| others.is_empty() || item.take != NONE);
-    let mut next = items.coverage(taken());
-    let mut allowed = items.end;
-    for gap in (0..items.end).rev() {
-        if next[gap as usize] == 0 && may_be(gap) {
-            allowed = gap;
-        }
-        next[gap as usize] = allowed.cast_signed();
-    }
-    let mut gaps = Vec::with_capacity(items.empties.len());
-    for &(begun, done, at) in &items.empties {
-        let gap = next[begun as usize].cast_unsigned();
-        if gap >= done {
-            let covering = cover(taken(), begun, done);
-            let core = covering.map(|items| items.into_iter().flat_map(Item::calls).collect());
-            return Err(sorted(core.unwrap_or_else(|| others.to_vec()).into_iter().chain([at])));
-        }
-        gaps.push((gap, at));
-    }
-    gaps.sort_unstable();
-    Ok(gaps)
 }
 
 /// An order in which each call of `gaps` has its gap. `Err`: two values of which each comes before the other.

@@ -6,8 +6,7 @@
 //! earlier.
 
 use super::super::counts::Counts;
-use super::super::items::{Item, Items, NONE, sorted};
-use super::gaps;
+use super::super::items::{Item, Items, NONE, gaps, sorted};
 
 /// Takes some of the open dequeues for items without one, and gives the gaps of the calls that found nothing. `Err`: calls that
 /// no such choice explains.
