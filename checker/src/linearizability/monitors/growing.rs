@@ -6,8 +6,6 @@
 //! came in between the same two reads are in the order of the list. In a set a value may be put in again: whichever was invoked
 //! first does it, and the others only must not come before the layer.
 
-use std::rc::Rc;
-
 use super::{Decision, Plan};
 use crate::history::Datum;
 use crate::linearizability::timed::Timed;
@@ -15,17 +13,21 @@ use crate::models::{SequenceCall, SetCall};
 
 const NONE: u32 = u32::MAX;
 
-/// Decides an append-only list; `contents` tells what a read saw, by its number. `None` where a value that was read was put in
-/// more than once.
-pub fn decide_list(
-    timed: &[Timed<SequenceCall>],
-    contents: impl Fn(u32) -> Rc<Vec<Datum>>,
-) -> Option<Decision> {
-    let mut growing = Growing::new(timed, true);
+/// What reads saw, by their numbers; 0 saw nothing.
+pub trait Contents {
+    /// How many values it saw.
+    fn size(&self, read: u32) -> u32;
+    /// What `after` saw more than `before`, in a list behind it; `None` if that is not all the difference.
+    fn beyond(&self, before: u32, after: u32) -> Option<Vec<Datum>>;
+}
+
+/// Decides an append-only list. `None` where a value that was read was put in more than once.
+pub fn decide_list(timed: &[Timed<SequenceCall>], contents: &dyn Contents) -> Option<Decision> {
+    let mut growing = Growing { timed, contents, is_list: true, puts: Vec::new(), reads: Vec::new() };
     for (timed, at) in timed.iter().zip(0..) {
         match (timed.call, timed.completed) {
             (SequenceCall::Put(value), _) => growing.puts.push((value, at)),
-            (SequenceCall::Read(number), Some(_)) => growing.reads.push((contents(number), at)),
+            (SequenceCall::Read(number), Some(_)) => growing.push_read(number, at),
             (SequenceCall::Read(_) | SequenceCall::ReadUnknown, _) => {}
             (SequenceCall::Take(_) | SequenceCall::TakeUnknown, _) => return None,
         }
@@ -33,14 +35,13 @@ pub fn decide_list(
     growing.decide()
 }
 
-/// Decides a set; `contents` tells what a read saw, in ascending order, by its number. `None` where something may have been
-/// removed.
-pub fn decide_set(timed: &[Timed<SetCall>], contents: impl Fn(u32) -> Rc<Vec<Datum>>) -> Option<Decision> {
-    let mut growing = Growing::new(timed, false);
+/// Decides a set. `None` where something may have been removed.
+pub fn decide_set(timed: &[Timed<SetCall>], contents: &dyn Contents) -> Option<Decision> {
+    let mut growing = Growing { timed, contents, is_list: false, puts: Vec::new(), reads: Vec::new() };
     for (timed, at) in timed.iter().zip(0..) {
         match (timed.call, timed.completed) {
             (SetCall::Add(value), _) => growing.puts.push((value, at)),
-            (SetCall::Read(number), Some(_)) => growing.reads.push((contents(number), at)),
+            (SetCall::Read(number), Some(_)) => growing.push_read(number, at),
             (SetCall::Read(_) | SetCall::ReadUnknown, _) => {}
             (SetCall::Remove(_), _) => return None,
         }
@@ -50,11 +51,20 @@ pub fn decide_set(timed: &[Timed<SetCall>], contents: impl Fn(u32) -> Rc<Vec<Dat
 
 struct Growing<'t, C> {
     timed: &'t [Timed<C>],
+    contents: &'t dyn Contents,
     is_list: bool,
     /// In order of values, and of invocation for each.
     puts: Vec<(Datum, u32)>,
     /// Completed ones, in order of size.
-    reads: Vec<(Rc<Vec<Datum>>, u32)>,
+    reads: Vec<Read>,
+}
+
+#[derive(Clone, Copy)]
+struct Read {
+    size: u32,
+    at: u32,
+    /// Of what it saw.
+    number: u32,
 }
 
 /// A call and its layer: that of a read is even, that of what puts a value in is odd.
@@ -74,14 +84,14 @@ enum Obstacle {
     Violation(Vec<u32>),
 }
 
-impl<'t, C> Growing<'t, C> {
-    fn new(timed: &'t [Timed<C>], is_list: bool) -> Growing<'t, C> {
-        Growing { timed, is_list, puts: Vec::new(), reads: Vec::new() }
+impl<C> Growing<'_, C> {
+    fn push_read(&mut self, number: u32, at: u32) {
+        self.reads.push(Read { size: self.contents.size(number), at, number });
     }
 
     fn decide(mut self) -> Option<Decision> {
         self.puts.sort_unstable();
-        self.reads.sort_by_key(|(items, _)| items.len());
+        self.reads.sort_unstable_by_key(|read| (read.size, read.at));
         let layered = match self.layered() {
             Ok(layered) => layered,
             Err(Obstacle::Ambiguous) => return None,
@@ -96,25 +106,24 @@ impl<'t, C> Growing<'t, C> {
     /// All calls that have to have a place, with their layers.
     fn layered(&self) -> Result<Vec<Layered>, Obstacle> {
         let mut layers = vec![NONE; self.timed.len()];
-        let mut before: &[Datum] = &[];
-        let mut last = None;
-        for (items, read) in &self.reads {
-            layers[*read as usize] = 2 * items.len() as u32;
-            let Some(new) = self.new_values(before, items) else {
-                let calls = last.into_iter().chain([*read]);
+        let mut before: Option<&Read> = None;
+        for read in &self.reads {
+            let (seen, size) = before.map_or((0, 0), |before| (before.number, before.size));
+            let Some(new) = self.contents.beyond(seen, read.number) else {
+                let calls = before.into_iter().chain([read]).map(|read| read.at);
                 return Err(Obstacle::Violation(self.with_reasons(calls.collect())));
             };
-            for (value, place) in new.into_iter().zip(before.len() as u32 + 1..) {
-                let maker = self.maker(value, *read)?;
-                if std::mem::replace(&mut layers[maker as usize], 0) != NONE {
+            for (value, place) in new.into_iter().zip(size + 1..) {
+                let layer = &mut layers[self.maker(value, read.at)? as usize];
+                if *layer != NONE {
                     // A list has it twice.
-                    return Err(Obstacle::Violation(self.with_reasons(vec![*read])));
+                    return Err(Obstacle::Violation(self.with_reasons(vec![read.at])));
                 }
-                layers[maker as usize] = 2 * if self.is_list { place } else { items.len() as u32 } - 1;
+                *layer = 2 * if self.is_list { place } else { read.size } - 1;
             }
-            (before, last) = (items, Some(*read));
+            before = Some(read);
         }
-        let unseen = 2 * before.len() as u32 + 1;
+        let unseen = 2 * before.map_or(0, |before| before.size) + 1;
         Ok(self.placed(&layers, unseen))
     }
 
@@ -134,7 +143,7 @@ impl<'t, C> Growing<'t, C> {
     /// Reads, the first call for each value that was seen, and all completed ones besides.
     fn placed(&self, layers: &[u32], unseen: u32) -> Vec<Layered> {
         let reads =
-            self.reads.iter().map(|&(_, at)| Layered { layer: layers[at as usize], at, floats: false });
+            self.reads.iter().map(|read| Layered { layer: 2 * read.size, at: read.at, floats: false });
         let mut placed: Vec<Layered> = reads.collect();
         for puts in self.puts.chunk_by(|one, other| one.0 == other.0) {
             let seen = layers[puts[0].1 as usize];
@@ -149,16 +158,6 @@ impl<'t, C> Growing<'t, C> {
         }
         placed.sort_unstable_by_key(|call| (call.layer, call.at));
         placed
-    }
-
-    /// What the second read saw more than the first; `None` if that is not all the difference.
-    fn new_values(&self, before: &[Datum], after: &[Datum]) -> Option<Vec<Datum>> {
-        if self.is_list {
-            return after.strip_prefix(before).map(<[Datum]>::to_vec);
-        }
-        let mut before = before.iter().peekable();
-        let new = after.iter().copied().filter(|value| before.next_if_eq(&value).is_none()).collect();
-        before.peek().is_none().then_some(new)
     }
 
     /// `Err`: a call, and one of a later layer that had ended before it began.
@@ -192,8 +191,8 @@ impl<'t, C> Growing<'t, C> {
         let is_read = |call: &Layered| call.layer.is_multiple_of(2);
         let mut core = vec![early.at, late.at];
         if !is_read(early) && !is_read(late) {
-            let mut behind = self.reads.iter().filter(|(items, _)| 2 * items.len() as u32 > early.layer);
-            core.extend(behind.next().map(|&(_, at)| at));
+            let mut behind = self.reads.iter().filter(|read| 2 * read.size > early.layer);
+            core.extend(behind.next().map(|read| read.at));
         }
         self.with_reasons(core)
     }
@@ -202,10 +201,10 @@ impl<'t, C> Growing<'t, C> {
     /// nowhere, which is another fault than the one to show.
     fn with_reasons(&self, mut core: Vec<u32>) -> Vec<u32> {
         for at in core.clone() {
-            let Some((items, _)) = self.reads.iter().find(|&&(_, read)| read == at) else {
+            let Some(read) = self.reads.iter().find(|read| read.at == at) else {
                 continue;
             };
-            for &value in items.iter() {
+            for value in self.contents.beyond(0, read.number).unwrap_or_default() {
                 let start = self.puts.partition_point(|&(other, _)| other < value);
                 let maker = self.puts.get(start).filter(|&&(other, _)| other == value);
                 core.extend(maker.map(|&(_, at)| at));

@@ -12,7 +12,7 @@ mod register;
 mod stack;
 
 pub use counter::decide_counter;
-pub use growing::{decide_list, decide_set};
+pub use growing::{Contents, decide_list, decide_set};
 use plan::Plan;
 pub use queue::decide_queue;
 pub use register::decide_register;
