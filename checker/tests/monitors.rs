@@ -7,6 +7,7 @@ mod generator;
 
 use std::collections::HashSet;
 
+use generator::bugs::Bug;
 use generator::{Deed, Shape, generated};
 use rafture_checker::history::{EventKind, Outcome};
 use rafture_checker::linearizability::{Decision, Timed};
@@ -14,6 +15,43 @@ use rafture_checker::models::{Counter, Model, ModelKind, Sequence, SequenceKind,
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::json;
+
+/// No search comes to an end on these in time.
+#[test]
+fn long_histories_are_decided_with_crashes_and_with_planted_bugs() {
+    let sequence = |kind| move || Sequence::new(kind);
+    decide_long(ModelKind::Counter, || Counter);
+    decide_long(ModelKind::Set, Set::default);
+    decide_long(ModelKind::List, sequence(SequenceKind::List));
+    decide_long(ModelKind::Queue, sequence(SequenceKind::Queue));
+    decide_long(ModelKind::Stack, sequence(SequenceKind::Stack));
+}
+
+fn decide_long<M: Model>(kind: ModelKind, model: impl Fn() -> M) {
+    for (crashes, seed) in [(0.0, 7), (0.01, 8), (0.05, 9)] {
+        let shape = Shape { model: kind, clients: 20, operations: 4000, values: 0, crashes, keys: 1 };
+        println!("{shape:?}, seed {seed}");
+        let made = generated(&shape, seed);
+        let (asked, timed) = calls(&model, &made);
+        match asked.decide(&timed) {
+            Some((_, Decision::Linearizable(order))) => assert!(explains(&asked, &timed, &order)),
+            other => panic!("{other:?}"),
+        }
+        for (name, bug) in Bug::ALL {
+            // In a set there is no order, and everything is once.
+            if kind == ModelKind::Set && matches!(bug, Bug::Duplicated | Bug::Reordered) {
+                continue;
+            }
+            let mut made = made.clone();
+            made.plant(bug, 0.5);
+            let (asked, timed) = calls(&model, &made);
+            match asked.decide(&timed) {
+                Some((_, Decision::Violation(core))) => println!("{name}: {} calls", core.len()),
+                other => panic!("{name}: {other:?}"),
+            }
+        }
+    }
+}
 
 /// What to try, and how often at least a monitor must decide.
 struct Trial {

@@ -101,7 +101,7 @@ impl Items {
         for ((timed, &(begun, done)), at) in timed.iter().zip(&spans).zip(0..) {
             match (timed.call, timed.completed) {
                 (SequenceCall::Take(value), Some(_)) if value.is_null() => {
-                    items.empties.push((begun, done, at))
+                    items.empties.push((begun, done, at));
                 }
                 (SequenceCall::TakeUnknown, _) => items.open_takes.push((begun, at)),
                 _ => {}

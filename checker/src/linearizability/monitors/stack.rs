@@ -8,7 +8,7 @@
 //! further. A part without such a value has no order, and none has any chain of its zones from its begin to its end.
 //!
 //! Pops that are open for ever are given to what has to be gone and nobody is known to have taken. If that fails, it is a
-//! violation where it would fail even if all such values could go at will from the first open pop on; else it is left to the
+//! violation where pops are too few, or where it would fail even if all such values could go at will from the first open pop on; else it is left to the
 //! search.
 
 mod open;
@@ -24,16 +24,25 @@ use parts::{Part, Parts};
 pub fn decide_stack(timed: &[Timed<SequenceCall>]) -> Option<Decision> {
     let decided = match Items::of(timed)? {
         Err(core) => Err(core),
-        Ok(items) if open::are_of_use(&items) => match order(&open::given(&items)) {
-            Ok(order) => Ok(order),
-            Err(_) => Err(open::with_open_takes(&items, order(&open::freed(&items)).err()?)),
-        },
+        Ok(items) if open::are_of_use(&items) => decide_with_open_pops(&items)?,
         Ok(items) => order(&items),
     };
     Some(match decided {
         Ok(order) => Decision::Linearizable(order),
         Err(core) => Decision::Violation(core),
     })
+}
+
+fn decide_with_open_pops(items: &Items) -> Option<Result<Vec<u32>, Vec<u32>>> {
+    let given = match open::given(items) {
+        Ok(given) => given,
+        Err(core) => return Some(Err(core)),
+    };
+    if let Ok(order) = order(&given) {
+        return Some(Ok(order));
+    }
+    let core = order(&open::freed(items)).err()?;
+    Some(Err(open::with_open_takes(items, core)))
 }
 
 /// What comes first in a gap.
