@@ -26,7 +26,9 @@ use crate::models::{
 };
 use crate::verdict::Verdict;
 use keys::{Key, Keys};
-pub use monitors::{Decision, decide_register};
+pub use monitors::{
+    Contents, Decision, decide_counter, decide_list, decide_queue, decide_register, decide_set, decide_stack,
+};
 pub(crate) use monitors::{Fate, forgettable};
 use search::{Bounds, End};
 pub use timed::Timed;

@@ -3,6 +3,7 @@
 use super::Model;
 use super::model::unknown;
 use crate::history::{History, Operation, Outcome};
+use crate::linearizability::{Decision, Timed, decide_counter};
 
 /// The model of one counter.
 #[derive(Debug, Default)]
@@ -52,5 +53,9 @@ impl Model for Counter {
 
     fn is_read(&self, call: &CounterCall) -> bool {
         matches!(call, CounterCall::Read(_))
+    }
+
+    fn decide(&self, calls: &[Timed<CounterCall>]) -> Option<(&'static str, Decision)> {
+        Some(("equal-adds", decide_counter(calls)?))
     }
 }

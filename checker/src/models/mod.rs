@@ -2,6 +2,7 @@
 //!
 //! [`model`](Model) is the trait, for one's own models too; each other file is a model.
 
+mod chains;
 mod counter;
 mod interned;
 mod map;

@@ -6,6 +6,8 @@
 
 #![allow(dead_code, reason = "each test and example uses a part of it")]
 
+pub(super) mod bugs;
+
 use std::borrow::Cow;
 use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 

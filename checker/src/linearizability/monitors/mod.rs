@@ -2,10 +2,22 @@
 //!
 //! Each is exact where it answers, and answers `None` where the history is not of its kind.
 
+mod counter;
+mod counts;
+mod growing;
+mod items;
+mod plan;
+mod queue;
 mod register;
+mod stack;
 
+pub use counter::decide_counter;
+pub use growing::{Contents, decide_list, decide_set};
+use plan::Plan;
+pub use queue::decide_queue;
 pub use register::decide_register;
 pub(crate) use register::{Fate, forgettable};
+pub use stack::decide_stack;
 
 /// What a monitor found; calls by their indices.
 #[derive(Debug, Clone, PartialEq, Eq)]
