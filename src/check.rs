@@ -25,12 +25,12 @@ pub struct CheckArguments {
     #[arg(long, default_value = "auto")]
     format: String,
     /// What they are held against: auto (by the names of operations), register, cas-register, kv, multi-register, mutex,
-    /// semaphore:N, counter, set, queue, stack, list
+    /// semaphore:N, counter, set, queue, stack, list; of transactions append, rw-register, bank, bank-overdraft, long-fork
     #[arg(long, default_value = "auto")]
     model: String,
     /// What is asked for [default: the strongest there is for the model]: linearizable, sequential, causal, read-your-writes,
-    /// monotonic-reads; of transactions strict-serializable, serializable, snapshot-isolation, read-atomic, read-committed,
-    /// read-uncommitted, causal
+    /// monotonic-reads; of transactions strict-serializable, strong-session-serializable, serializable, strong-snapshot-isolation,
+    /// strong-session-snapshot-isolation, snapshot-isolation, read-atomic, read-committed, read-uncommitted, causal
     #[arg(long)]
     consistency: Option<Consistency>,
     /// What registers hold at first, as JSON [default: null; in files that do not come from rafture null or 0]
@@ -171,6 +171,7 @@ fn check_file(file: &Path, question: &Question, arguments: &CheckArguments) -> R
             "seconds": seconds,
             "reason": outcome.reason,
             "anomalies": outcome.anomalies,
+            "holds": outcome.holds,
             "failure": outcome.failure,
         });
         println!("{line}");
@@ -187,10 +188,20 @@ fn check_file(file: &Path, question: &Question, arguments: &CheckArguments) -> R
     if let Some(reason) = &outcome.reason {
         println!("  {reason}");
     }
+    if !outcome.anomalies.is_empty() {
+        let count = |(name, count): (&String, &u64)| format!("{count} x {name}");
+        println!("  found: {}", outcome.anomalies.iter().map(count).collect::<Vec<_>>().join(", "));
+    }
+    if let Some(holds) = outcome.holds.as_ref().filter(|holds| **holds != outcome.consistency) {
+        println!("  holds, as far as the values tell: {holds}");
+    }
     if let Some(failure) = &outcome.failure {
         println!("  {}: {}", failure.anomaly, failure.sentence);
         for operation in &failure.operations {
             println!("{}", bar(operation));
+        }
+        for relation in &failure.relations {
+            println!("    {}: {}", relation.kind, relation.sentence);
         }
     }
     Ok(outcome.verdict)

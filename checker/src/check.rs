@@ -11,6 +11,7 @@ use crate::failure::Failure;
 use crate::history::{Datum, History};
 use crate::linearizability;
 use crate::models::ModelKind;
+use crate::transactions;
 use crate::verdict::Verdict;
 
 /// What is asked of a history.
@@ -71,6 +72,9 @@ pub struct Outcome {
     /// How often each anomaly was found, where they are counted.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub anomalies: BTreeMap<String, u64>,
+    /// Of transactions: the strongest promises that nothing found breaks, joined by `and`; `none` if there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holds: Option<String>,
     /// The evidence of an invalid verdict.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
@@ -96,6 +100,9 @@ pub struct ShapeError {
 pub fn check(history: &History, question: &Question, limits: &Limits<'_>) -> Result<Outcome, ShapeError> {
     let Question { model, consistency, initial } = *question;
     match consistency {
+        _ if model.is_transactional() && consistency.fits(model) => {
+            transactions::check(history, (model, consistency), initial, limits)
+        }
         Consistency::Linearizable => linearizability::check(history, model, initial, limits),
         _ => {
             let fitting = Consistency::names(model);

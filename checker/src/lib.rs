@@ -7,6 +7,7 @@
 //! - [`consistency`]: what a system can promise;
 //! - [`check`](mod@check): whether a history keeps a promise; each kind has a module:
 //! - [`linearizability`]: whether some order of the operations explains the history;
+//! - [`transactions`]: what transactions over several objects show of each other;
 //! - [`online`]: the same while the history still grows;
 //! - [`witness`]: whether such an order really does;
 //! - [`statistics`]: what was asked and what became of it;
@@ -25,6 +26,7 @@ pub mod models;
 pub mod online;
 pub mod statistics;
 pub mod trace;
+pub mod transactions;
 pub mod verdict;
 pub mod witness;
 

@@ -50,7 +50,7 @@ fn start((model, initial): (ModelKind, &Value)) -> Value {
         ModelKind::Register | ModelKind::CasRegister => initial.clone(),
         ModelKind::Mutex | ModelKind::Semaphore(_) | ModelKind::Counter => json!(0),
         ModelKind::Kv => json!(""),
-        ModelKind::MultiRegister => json!({}),
+        ModelKind::MultiRegister | ModelKind::RwRegister | ModelKind::Append => json!({}),
         _ => json!([]),
     }
 }
@@ -84,12 +84,16 @@ fn step(history: &History, of: (ModelKind, &Value), state: &mut Value, done: &Op
             return Some(!known || taken == result);
         }
         ("txn", state) => {
+            let empty = json!([]);
+            let first = if model == ModelKind::Append { &empty } else { first };
             for step in (if known { result } else { argument }).as_array()? {
-                let key = step[1].to_string();
-                match step[0].as_str()?.starts_with('r') {
-                    true if known && *state.get(&key).unwrap_or(first) != step[2] => return Some(false),
-                    true => {}
-                    false => state[key] = step[2].clone(),
+                let (key, value) = (step[1].to_string(), &step[2]);
+                let held = state.get(&key).unwrap_or(first);
+                match step[0].as_str()?.as_bytes()[0] {
+                    b'r' if !known || held == value || (value.is_null() && *held == empty) => {}
+                    b'r' => return Some(false),
+                    b'a' => state[key] = json!([held.as_array()?.as_slice(), &[value.clone()]].concat()),
+                    _ => state[key] = value.clone(),
                 }
             }
         }

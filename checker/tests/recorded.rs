@@ -117,9 +117,32 @@ fn queues_and_stacks_of_limo() {
 }
 
 #[test]
-fn counters_and_sets_of_elle() {
-    let Some(folder) = folder("elle-cli/jepsen") else { return };
-    for name in ["counter.edn", "set.edn"] {
-        assert_verdict(&folder.join(name), true);
+fn histories_of_the_command_of_elle() {
+    let Some(folder) = folder("elle-cli") else { return };
+    let valid = ["bank.edn", "bank-neg.edn", "counter.edn", "set.edn", "rw-register.edn", "rw-register.json"];
+    let invalid = ["long-fork.edn", "paper-example.edn", "paper-example.json"];
+    let mut seen = 0;
+    for file in files(&folder) {
+        let name = file.file_name().and_then(|name| name.to_str()).expect("a name");
+        let is_valid = valid.contains(&name);
+        assert!(is_valid || invalid.contains(&name), "{name} is not known");
+        assert_verdict(&file, is_valid);
+        seen += 1;
     }
+    assert_eq!(seen, valid.len() + invalid.len());
+}
+
+/// What each breaks, and what it keeps as far as anybody can tell.
+#[test]
+fn transactions_of_elle() {
+    let Some(folder) = folder("elle") else { return };
+    let anomalies = |name: &str| {
+        let outcome = judged(&folder.join(name));
+        assert_eq!(outcome.verdict, Verdict::Invalid, "{name}");
+        let names: Vec<String> = outcome.anomalies.into_keys().collect();
+        (names.join(", "), outcome.holds.expect("transactions have levels"))
+    };
+    println!("{:?}", anomalies("si-without-g-single.edn"));
+    println!("{:?}", anomalies("paper-example.edn"));
+    println!("{:?}", anomalies("huge-scc.edn"));
 }

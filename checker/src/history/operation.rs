@@ -112,6 +112,8 @@ pub struct History {
     pub operations: Vec<Operation>,
     /// What their words mean.
     pub values: Values,
+    /// Whether what others did may be missing, as in files of other tools; then a value of unknown origin proves nothing.
+    pub is_excerpt: bool,
     names: Vec<Box<str>>,
     nodes: Vec<Datum>,
     clients: HashMap<u64, Client>,

@@ -57,6 +57,14 @@ pub fn check(
         ModelKind::Queue => check_with(name, sequence(SequenceKind::Queue), history, limits),
         ModelKind::Stack => check_with(name, sequence(SequenceKind::Stack), history, limits),
         ModelKind::List => check_with(name, sequence(SequenceKind::List), history, limits),
+        ModelKind::Append
+        | ModelKind::RwRegister
+        | ModelKind::Bank
+        | ModelKind::BankOverdraft
+        | ModelKind::LongFork => {
+            let message = format!("a `{model}` is judged as transactions, not as one object");
+            Err(ShapeError { line: None, message })
+        }
     }
 }
 
@@ -82,6 +90,7 @@ pub fn check_with<M: Model>(
         keys: keys.len(),
         reason: None,
         anomalies: BTreeMap::new(),
+        holds: None,
         failure: None,
         witness: Vec::new(),
     };

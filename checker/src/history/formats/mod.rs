@@ -215,6 +215,7 @@ impl Reader {
             let message = "no event (hint: is this a history?)".to_owned();
             return Err(ParseError { line: 1, column: 1, message });
         }
+        self.history.is_excerpt = matches!(format, Format::Edn | Format::JsonArray);
         Ok(Recorded { history: self.history, format, notices: self.notices })
     }
 }

@@ -1,0 +1,138 @@
+//! Transactions: whether what they read and wrote can be explained by one order of them, or by less.
+//!
+//! This is what Elle does (Kingsbury & Alvaro 2020): it infers which transaction must have come before which (`append`, `register`),
+//! makes that a graph (`graph`), and looks for circles (`components`, `cycles`), which have names (`anomaly`) and are told
+//! in words (`explain`). What is found was surely there. What is not found is absent as far as the values tell:
+//! lists that are read in the end tell all of it, registers only a part. `bank` and `long_fork` are workloads with a rule of their own.
+
+mod anomaly;
+mod append;
+mod bank;
+mod components;
+mod cycles;
+mod explain;
+mod graph;
+mod inferred;
+mod long_fork;
+mod order;
+mod register;
+mod steps;
+
+use crate::check::{Limits, Outcome, ShapeError};
+use crate::consistency::Consistency;
+use crate::history::{Datum, History, Outcome as Fate};
+use crate::models::ModelKind;
+use crate::verdict::Verdict;
+use anomaly::Anomalies;
+pub use anomaly::{Anomaly, Class, Order};
+use graph::Graph;
+use inferred::Unclear;
+use steps::{LIST_WORDS, REGISTER_WORDS, Transactions};
+
+/// What the objects of transactions are.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Family {
+    /// Lists.
+    Append,
+    /// Registers that held this at first.
+    Register(Datum),
+}
+
+/// What was found in a history.
+struct Found {
+    anomalies: Anomalies,
+    engine: &'static str,
+    keys: usize,
+    /// Why nothing was found, if that says nothing.
+    unclear: Option<String>,
+    /// An order that explains all, if one was wanted and found.
+    order: Option<Vec<u32>>,
+}
+
+/// Holds a history of transactions against a promise about them; registers hold `initial` at first.
+///
+/// # Errors
+/// An operation that is no transaction of this model, or a promise that nothing here tells of.
+pub fn check(
+    history: &History,
+    (model, consistency): (ModelKind, Consistency),
+    initial: Datum,
+    limits: &Limits<'_>,
+) -> Result<Outcome, ShapeError> {
+    if !anomaly::is_decided(consistency) {
+        let message = format!("`{consistency}` of `{model}` is not decided (hint: `read-committed` or `snapshot-isolation`)");
+        return Err(ShapeError { line: None, message });
+    }
+    let found = match model {
+        ModelKind::Bank => bank::find(history, false)?,
+        ModelKind::BankOverdraft => bank::find(history, true)?,
+        ModelKind::LongFork => long_fork::find(history)?,
+        ModelKind::RwRegister => by_graph(history, Family::Register(initial), limits)?,
+        _ => by_graph(history, Family::Append, limits)?,
+    };
+    Ok(outcome(history, (model, consistency), found))
+}
+
+fn outcome(history: &History, (model, consistency): (ModelKind, Consistency), found: Found) -> Outcome {
+    let Found { mut anomalies, engine, keys, unclear, order } = found;
+    let holds: Vec<String> = anomalies.holds().iter().map(Consistency::to_string).collect();
+    let failure = anomalies.forbidden(consistency);
+    let reason = unclear.filter(|_| failure.is_none());
+    let verdict = match (&failure, &reason) {
+        (Some(_), _) => Verdict::Invalid,
+        (None, Some(_)) => Verdict::Unknown,
+        (None, None) => Verdict::Valid,
+    };
+    let happened = history.operations.iter().filter(|operation| operation.outcome != Fate::Fail);
+    Outcome {
+        verdict,
+        model: model.to_string(),
+        consistency: consistency.to_string(),
+        engine: engine.to_owned(),
+        operations: happened.count(),
+        keys,
+        reason,
+        anomalies: anomalies.counts(),
+        holds: Some(if holds.is_empty() { "none".to_owned() } else { holds.join(" and ") }),
+        failure,
+        witness: order.into_iter().collect(),
+    }
+}
+
+fn by_graph(history: &History, family: Family, limits: &Limits<'_>) -> Result<Found, ShapeError> {
+    let words = match family {
+        Family::Append => LIST_WORDS,
+        Family::Register(_) => REGISTER_WORDS,
+    };
+    let transactions = Transactions::of(history, words)?;
+    let mut inferred = match family {
+        Family::Append => append::infer(&transactions),
+        Family::Register(initial) => register::infer(&transactions, initial),
+    };
+    let mut unclear = inferred.unclear.map(|unclear| unclear.reason(&transactions));
+    let mut order = None;
+    if (limits.out_of_time)() {
+        unclear.get_or_insert("out of time before any cycle was looked for (hint: `--time-limit`)".to_owned());
+    } else {
+        inferred.edges.add_orders(&history.operations);
+        let graph = Graph::of(inferred.edges);
+        cycles::find(&graph, transactions.len(), |cycle| {
+            inferred.anomalies.add(cycle.anomaly(), || explain::cycle(&transactions, family, &cycle));
+        });
+        if limits.witness && unclear.is_none() && inferred.anomalies.is_empty() {
+            let initial = match family {
+                Family::Append => None,
+                Family::Register(initial) => Some(initial),
+            };
+            order = order::order(&graph, &transactions, &inferred.committed, initial);
+        }
+    }
+    Ok(Found { anomalies: inferred.anomalies, engine: "graph", keys: transactions.keys.len(), unclear, order })
+}
+
+impl Unclear {
+    fn reason(&self, transactions: &Transactions<'_>) -> String {
+        let (key, value) = (explain::key(transactions, self.key), explain::shown(transactions, self.value));
+        format!("{value} was written to {key} twice, so its reads do not name their writer (hint: write each value once)")
+    }
+}
