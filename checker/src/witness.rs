@@ -50,7 +50,7 @@ fn start((model, initial): (ModelKind, &Value)) -> Value {
         ModelKind::Register | ModelKind::CasRegister => initial.clone(),
         ModelKind::Mutex | ModelKind::Semaphore(_) | ModelKind::Counter => json!(0),
         ModelKind::Kv => json!(""),
-        ModelKind::MultiRegister => json!({}),
+        ModelKind::MultiRegister | ModelKind::RwRegister => json!({}),
         _ => json!([]),
     }
 }

@@ -47,7 +47,9 @@ pub fn check(
         ModelKind::Register => check_with(name, || Register::new(false, initial), history, limits),
         ModelKind::CasRegister => check_with(name, || Register::new(true, initial), history, limits),
         ModelKind::Kv => check_with(name, Text::default, history, limits),
-        ModelKind::MultiRegister => check_with(name, || Registers::new(initial), history, limits),
+        ModelKind::MultiRegister | ModelKind::RwRegister => {
+            check_with(name, || Registers::new(initial), history, limits)
+        }
         ModelKind::Mutex => check_with(name, || Semaphore::new(1), history, limits),
         ModelKind::Semaphore(permits) => check_with(name, || Semaphore::new(permits), history, limits),
         ModelKind::Counter => check_with(name, || Counter, history, limits),

@@ -18,6 +18,7 @@ use std::str::FromStr;
 use crate::history::{History, Outcome};
 
 pub use counter::{Counter, CounterCall};
+pub(crate) use map::{MicroOperation, steps_of};
 pub use map::{Registers, Text, TextCall};
 pub use model::Model;
 pub use mutex::{Semaphore, SemaphoreCall};
@@ -36,6 +37,8 @@ pub enum ModelKind {
     Kv,
     /// `txn` of `["r", key, value]` and `["w", key, value]`, all at once; `null` at first.
     MultiRegister,
+    /// The same as transactions, which may promise less than to happen all at once.
+    RwRegister,
     /// `acquire` and `release`, without an owner.
     Mutex,
     /// The same with so many permits.
@@ -53,11 +56,12 @@ pub enum ModelKind {
 }
 
 /// All but semaphores, which are as many as there are numbers.
-const NAMED: [(&str, ModelKind); 10] = [
+const NAMED: [(&str, ModelKind); 11] = [
     ("register", ModelKind::Register),
     ("cas-register", ModelKind::CasRegister),
     ("kv", ModelKind::Kv),
     ("multi-register", ModelKind::MultiRegister),
+    ("rw-register", ModelKind::RwRegister),
     ("mutex", ModelKind::Mutex),
     ("counter", ModelKind::Counter),
     ("set", ModelKind::Set),
@@ -112,6 +116,7 @@ impl ModelKind {
                 Some(ModelKind::Set)
             }
             () if only(&["add", "read"]) => Some(ModelKind::Counter),
+            () if only(&["txn"]) && !history.is_timed() => Some(ModelKind::RwRegister),
             () if only(&["txn"]) => Some(ModelKind::MultiRegister),
             () => None,
         }
@@ -120,6 +125,7 @@ impl ModelKind {
     /// Whether its operations are transactions over several objects, which may promise less than one order in real time.
     pub fn is_transactional(self) -> bool {
         match self {
+            ModelKind::RwRegister => true,
             ModelKind::Register
             | ModelKind::CasRegister
             | ModelKind::Kv
