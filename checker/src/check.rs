@@ -11,6 +11,7 @@ use crate::failure::Failure;
 use crate::history::{Datum, History};
 use crate::linearizability;
 use crate::models::ModelKind;
+use crate::sessions;
 use crate::transactions;
 use crate::verdict::Verdict;
 
@@ -99,6 +100,15 @@ pub struct ShapeError {
 /// An operation that the model does not have, a value of the wrong shape, or a promise that is none about this model.
 pub fn check(history: &History, question: &Question, limits: &Limits<'_>) -> Result<Outcome, ShapeError> {
     let Question { model, consistency, initial } = *question;
+    let speaks_of_time = matches!(consistency, Consistency::Linearizable | Consistency::StrictSerializable);
+    if speaks_of_time && !history.is_timed() {
+        let hint = "`--consistency causal`";
+        let message = format!("the history has no times, and `{consistency}` is about them (hint: {hint})");
+        return Err(ShapeError { line: None, message });
+    }
+    if sessions::decides(model, consistency) {
+        return sessions::check(history, question, limits);
+    }
     match consistency {
         _ if model.is_transactional() && consistency.fits(model) => {
             transactions::check(history, (model, consistency), initial, limits)

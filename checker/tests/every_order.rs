@@ -167,6 +167,7 @@ impl Case<'_> {
             ModelKind::Kv => json!(""),
             ModelKind::MultiRegister => json!([null, null]),
             ModelKind::Register | ModelKind::CasRegister => Value::Null,
+            other => unreachable!("`{other}` is no object"),
         }
     }
 

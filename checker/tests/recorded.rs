@@ -6,7 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use rafture_checker::check::{Limits, Outcome, Question, check};
-use rafture_checker::history::{Datum, Reader, Recorded};
+use rafture_checker::consistency::Consistency;
+use rafture_checker::history::{Datum, Format, Reader, Recorded};
 use rafture_checker::models::ModelKind;
 use rafture_checker::verdict::Verdict;
 
@@ -145,4 +146,26 @@ fn transactions_of_elle() {
     println!("{:?}", anomalies("si-without-g-single.edn"));
     println!("{:?}", anomalies("paper-example.edn"));
     println!("{:?}", anomalies("huge-scc.edn"));
+}
+
+#[test]
+fn transactions_of_awdit_keep_what_their_folder_says_and_no_more() {
+    let Some(folder) = folder("awdit/tests") else { return };
+    let levels = [Consistency::ReadCommitted, Consistency::ReadAtomic, Consistency::Causal];
+    let mut seen = 0;
+    for (level, kept) in levels.iter().zip(1..) {
+        for file in files(&folder.join(level.to_string())) {
+            let Recorded { history, format, .. } = read(&file);
+            assert_eq!((format, ModelKind::of(&history)), (Format::Awdit, Some(ModelKind::RwRegister)));
+            for (consistency, number) in levels.iter().zip(1..) {
+                let initial = Datum::NULL;
+                let question = Question { model: ModelKind::RwRegister, consistency: *consistency, initial };
+                let outcome = check(&history, &question, &Limits::NONE).expect("the shape");
+                let expected = if number <= kept { Verdict::Valid } else { Verdict::Invalid };
+                assert_eq!(outcome.verdict, expected, "{}: {outcome:#?}", file.display());
+            }
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 11, "files");
 }

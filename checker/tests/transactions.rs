@@ -28,7 +28,17 @@ fn scripted(script: &str) -> History {
         let index = events.len() as u64;
         let (f, value) = (Cow::Borrowed("txn"), value.clone());
         let process = Process::Client(process);
-        events.push(Event { index, time: index, process, kind, f, key: None, value, node: None, error: None });
+        events.push(Event {
+            index,
+            time: index,
+            process,
+            kind,
+            f,
+            key: None,
+            value,
+            node: None,
+            error: None,
+        });
     };
     for line in script.lines().map(str::trim).chain(["---"]).filter(|line| !line.is_empty()) {
         if line == "---" {
@@ -230,7 +240,8 @@ fn databases_keep_their_level() {
     let mut random = ChaCha8Rng::seed_from_u64(11);
     let (mut below, mut broken) = (0, 0);
     for _ in 0..60 {
-        let shape = Shape { transactions: 1000, clients: 12, keys: 6, writes_per_key: 20, ..shape(&mut random) };
+        let shape =
+            Shape { transactions: 1000, clients: 12, keys: 6, writes_per_key: 20, ..shape(&mut random) };
         let history = generated(&shape, random.random()).history();
         let (level, above) = match shape.isolation {
             Isolation::Serializable => (Consistency::StrictSerializable, None),
@@ -374,7 +385,9 @@ impl Case<'_> {
             match (step.written, self.made.lists) {
                 (Some(value), _) => object.push(value),
                 (None, true) if deed.kind == EventKind::Ok && *object != step.seen => return None,
-                (None, false) if deed.kind == EventKind::Ok && object.last() != step.seen.last() => return None,
+                (None, false) if deed.kind == EventKind::Ok && object.last() != step.seen.last() => {
+                    return None;
+                }
                 (None, _) => {}
             }
         }

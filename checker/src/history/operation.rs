@@ -118,6 +118,7 @@ pub struct History {
     nodes: Vec<Datum>,
     clients: HashMap<u64, Client>,
     events: u32,
+    is_untimed: bool,
 }
 
 /// What is known of a process.
@@ -239,6 +240,17 @@ impl History {
         }
         self.names.push(name.into());
         Ok(Name(self.names.len() as u32 - 1))
+    }
+
+    /// Whether the order of events of different processes says anything. Where nothing was recorded but what each process did,
+    /// only promises that do not speak of real time can be judged.
+    pub fn is_timed(&self) -> bool {
+        !self.is_untimed
+    }
+
+    /// Says that only the order within each process was recorded.
+    pub(super) fn forget_times(&mut self) {
+        self.is_untimed = true;
     }
 
     /// What the open operation of a process asked.

@@ -21,6 +21,7 @@ use hashbrown::HashSet;
 use crate::history::{Datum, History, Operation, Outcome};
 
 pub use counter::{Counter, CounterCall};
+pub(crate) use map::{MicroOperation, steps_of};
 pub use map::{Registers, Text, TextCall};
 pub use model::Model;
 pub use mutex::{Semaphore, SemaphoreCall};

@@ -251,7 +251,9 @@ impl<'t> Object<'t> {
             let did = story.read(reader, self.key, read.list);
             let (writer, element) = (story.name(aborted.transaction), shown(aborted.element));
             let (other, next) = (story.name(behind.transaction), shown(behind.element));
-            let sentence = format!("{did}, where {next} of {other} stands behind {element} of {writer}, which was aborted");
+            let sentence = format!(
+                "{did}, where {next} of {other} stands behind {element} of {writer}, which was aborted"
+            );
             story.failure(Anomaly::DirtyUpdate, Some(self.key), sentence)
         });
     }
@@ -383,7 +385,8 @@ pub(super) fn why(story: &Story<'_>, key: u32, (one, other): (u32, u32), kind: K
     let (before, after) = (story.name(one), story.name(other));
     let reads = |reader: u32| object.reads.iter().filter(move |read| read.transaction == reader);
     if kind == Kind::Wr {
-        let of_one = |element: &Datum| object.append_of(*element).is_some_and(|append| append.transaction == one);
+        let of_one =
+            |element: &Datum| object.append_of(*element).is_some_and(|append| append.transaction == one);
         let is_it = |read: &&Read| object.seen(read).last().is_some_and(of_one);
         let read = reads(other).find(is_it).expect("the edge comes from such a read");
         let (did, last) = (story.read(other, key, read.list), object.seen(read)[read.length as usize - 1]);

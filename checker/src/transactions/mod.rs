@@ -60,7 +60,9 @@ pub fn check(
     limits: &Limits<'_>,
 ) -> Result<Outcome, ShapeError> {
     if !anomaly::is_decided(consistency) {
-        let message = format!("`{consistency}` of `{model}` is not decided (hint: `read-committed` or `snapshot-isolation`)");
+        let message = format!(
+            "`{consistency}` of `{model}` is not decided (hint: `read-committed` or `snapshot-isolation`)"
+        );
         return Err(ShapeError { line: None, message });
     }
     let found = match model {
@@ -112,7 +114,8 @@ fn by_graph(history: &History, family: Family, limits: &Limits<'_>) -> Result<Fo
     let mut unclear = inferred.unclear.map(|unclear| unclear.reason(&transactions));
     let mut order = None;
     if (limits.out_of_time)() {
-        unclear.get_or_insert("out of time before any cycle was looked for (hint: `--time-limit`)".to_owned());
+        unclear
+            .get_or_insert("out of time before any cycle was looked for (hint: `--time-limit`)".to_owned());
     } else {
         inferred.edges.add_orders(&history.operations);
         let graph = Graph::of(inferred.edges);
@@ -127,12 +130,20 @@ fn by_graph(history: &History, family: Family, limits: &Limits<'_>) -> Result<Fo
             order = order::order(&graph, &transactions, &inferred.committed, initial);
         }
     }
-    Ok(Found { anomalies: inferred.anomalies, engine: "graph", keys: transactions.keys.len(), unclear, order })
+    Ok(Found {
+        anomalies: inferred.anomalies,
+        engine: "graph",
+        keys: transactions.keys.len(),
+        unclear,
+        order,
+    })
 }
 
 impl Unclear {
     fn reason(&self, transactions: &Transactions<'_>) -> String {
         let (key, value) = (explain::key(transactions, self.key), explain::shown(transactions, self.value));
-        format!("{value} was written to {key} twice, so its reads do not name their writer (hint: write each value once)")
+        format!(
+            "{value} was written to {key} twice, so its reads do not name their writer (hint: write each value once)"
+        )
     }
 }

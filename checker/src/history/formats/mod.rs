@@ -3,6 +3,7 @@
 //! Text is fed in pieces as it comes from a disk; what is needed later is kept as operations and nothing else, so a file may
 //! be larger than memory. The [`Format`] is found by content: the first thing that is neither white space nor a comment tells.
 
+mod awdit;
 mod edn;
 mod forms;
 mod jsonl;
@@ -13,6 +14,7 @@ use std::str::FromStr;
 
 use super::operation::History;
 use crate::lines::ParseError;
+use awdit::Transaction;
 use edn::Maps;
 pub use jsonl::{Parsed, parse_jsonl};
 
@@ -31,15 +33,18 @@ pub enum Format {
     PorcupineKv,
     /// Calls and returns of a concurrent collection.
     CollectionLog,
+    /// Transactions, session by session, without times.
+    Awdit,
 }
 
-const NAMED: [(&str, Format); 6] = [
+const NAMED: [(&str, Format); 7] = [
     ("jsonl", Format::Jsonl),
     ("edn", Format::Edn),
     ("json-array", Format::JsonArray),
     ("jepsen-log", Format::JepsenLog),
     ("porcupine-kv", Format::PorcupineKv),
     ("collection-log", Format::CollectionLog),
+    ("awdit", Format::Awdit),
 ];
 
 impl fmt::Display for Format {
@@ -92,6 +97,8 @@ struct Lines {
     /// A line that is not whole yet.
     rest: Vec<u8>,
     line: usize,
+    /// What several lines make up.
+    transaction: Transaction,
 }
 
 /// A line longer than this is no event; without a bound, a file of no lines would be read into memory.
@@ -186,6 +193,9 @@ impl Reader {
             return Ok(());
         }
         let wrong = |message: String| ParseError { line: number, column: 1, message };
+        if let (Some(Format::Awdit), Source::Lines(lines)) = (self.format, &mut self.source) {
+            return lines.transaction.take(&mut self.history, line, number).map_err(wrong);
+        }
         let text = std::str::from_utf8(line).map_err(|_| wrong("not UTF-8".to_owned()))?;
         let number = u32::try_from(number).unwrap_or(u32::MAX);
         let taken = match self.format {
@@ -193,6 +203,20 @@ impl Reader {
             _ => log::take_collection(&mut self.history, text, number),
         };
         taken.map_err(wrong)
+    }
+
+    /// The last transaction of a file ends with it.
+    fn end_transaction(&mut self) -> Result<(), ParseError> {
+        if self.format != Some(Format::Awdit) {
+            return Ok(());
+        }
+        self.notices.push(awdit::notice());
+        if let Source::Lines(lines) = &mut self.source {
+            let line = lines.line;
+            let ended = lines.transaction.end(&mut self.history, line);
+            return ended.map_err(|message| ParseError { line, column: 1, message });
+        }
+        Ok(())
     }
 
     /// All that was read. What was cut off at the end is left out with a notice.
@@ -207,6 +231,7 @@ impl Reader {
                 let rest = lines.take_rest();
                 self.source = Source::Lines(lines);
                 self.take(&rest, true)?;
+                self.end_transaction()?;
             }
             Source::Unknown(_) => {}
         }
@@ -228,7 +253,9 @@ impl Lines {
 
 fn source_of(format: Format) -> Source {
     match format {
-        Format::Jsonl | Format::JepsenLog | Format::CollectionLog => Source::Lines(Lines::default()),
+        Format::Jsonl | Format::JepsenLog | Format::CollectionLog | Format::Awdit => {
+            Source::Lines(Lines::default())
+        }
         Format::Edn | Format::PorcupineKv => Source::Maps(Maps::new(false)),
         Format::JsonArray => Source::Maps(Maps::new(true)),
     }
@@ -248,6 +275,7 @@ fn found(head: &[u8]) -> Option<Format> {
         (b'#', _, _) if first.contains("@object") => Some(Format::CollectionLog),
         (b'{', _, _) if first.contains(":key ") && !first.contains(":time") => Some(Format::PorcupineKv),
         (b'{' | b'[' | b'(' | b'#', _, _) => Some(Format::Edn),
+        (b'r' | b'w', _, _) if awdit::is_step(first) => Some(Format::Awdit),
         _ => text.lines().any(log::is_jepsen).then_some(Format::JepsenLog),
     }
 }

@@ -1,0 +1,103 @@
+//! Session guarantees of one object (Terry, Demers, Petersen, Spreitzer, Theimer & Welch 1994): monotonic reads and read your
+//! writes, key by key.
+//!
+//! A version is *older* than another if its write comes before the other's by what is known of the key: the order of each session,
+//! and reads behind their writes. What was there at first is older than all. A session has monotonic reads if it never reads a version
+//! older than one that it has read, and never comes back to one after another; it reads its writes if it never reads one older than
+//! what it wrote last. Both follow from causal memory. Real time says nothing here: two writes of different
+//! processes, one after the other, may come to a reader in any order if nothing that anybody saw sets theirs.
+
+use super::facts::Facts;
+use super::order::{Clocks, topological};
+use super::violation::{Violation, circle};
+
+/// Which of the two is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Guarantee {
+    MonotonicReads,
+    ReadYourWrites,
+}
+
+/// What a session has seen of the key.
+#[derive(Default)]
+struct Seen {
+    /// Whatever comes before, or is, one of the versions that it read, by session; or before its own last write.
+    clock: Vec<u32>,
+    /// The version that it read last, or wrote last.
+    last: Option<u32>,
+}
+
+/// Holds each session against the guarantee; `facts` are those of one key.
+pub(super) fn hold(facts: &Facts<'_>, guarantee: Guarantee) -> Result<(), Violation> {
+    let order = topological(facts, &[]);
+    let order = order.map_err(|has_place| Violation::Circle(circle(facts, &[], &has_place)))?;
+    let mut clocks = Clocks::new(facts, &[]);
+    let mut sessions: Vec<Seen> = (0..facts.sessions()).map(|_| Seen::default()).collect();
+    for at in order {
+        clocks.enter(at);
+        let seen = &mut sessions[facts.session_of[at as usize] as usize];
+        for read in facts.reads(at) {
+            let writer = facts.writer(read);
+            if seen.is_newer(facts, writer) {
+                return Err(older(facts, at, guarantee));
+            }
+            if let (Guarantee::MonotonicReads, Some(writer)) = (guarantee, writer) {
+                seen.join(clocks.kept(writer));
+                seen.last = Some(writer);
+            }
+        }
+        if guarantee == Guarantee::ReadYourWrites && facts.writes(at).next().is_some() {
+            seen.clock.clear();
+            seen.clock.extend_from_slice(clocks.current());
+            let (session, count) = facts.tick(at);
+            seen.clock[session] = count;
+            seen.last = Some(at);
+        }
+        if facts.after(at).is_none() {
+            *seen = Seen::default();
+        }
+        clocks.leave(at);
+    }
+    Ok(())
+}
+
+impl Seen {
+    /// Whether something newer was seen than what this transaction wrote; `None`: than what was there at first.
+    fn is_newer(&self, facts: &Facts<'_>, writer: Option<u32>) -> bool {
+        let Some(last) = self.last else {
+            return false;
+        };
+        writer.is_none_or(|writer| {
+            let (session, count) = facts.tick(writer);
+            writer != last && self.clock[session] >= count
+        })
+    }
+
+    fn join(&mut self, clock: &[u32]) {
+        if self.clock.is_empty() {
+            self.clock.extend_from_slice(clock);
+        }
+        self.clock.iter_mut().zip(clock).for_each(|(own, &other)| *own = (*own).max(other));
+    }
+}
+
+/// The violation by `reader`, with the latest of what its session had seen that is newer.
+fn older(facts: &Facts<'_>, reader: u32, guarantee: Guarantee) -> Violation {
+    let is_own = guarantee == Guarantee::ReadYourWrites;
+    let read = facts.reads(reader).next().expect("it read");
+    let behind = facts.writer(read).map(|writer| super::violation::all_behind(facts, writer));
+    let start = facts.session(facts.session_of[reader as usize] as usize).start;
+    let seen = |at: u32| match is_own {
+        true => facts.writes(at).next().map(|_| at),
+        // One that comes back to what it had read has another version between.
+        false => facts
+            .reads(at)
+            .find_map(|step| facts.writer(step))
+            .filter(|&seen| Some(seen) != facts.writer(read)),
+    };
+    let is_newer =
+        |&at: &u32| seen(at).is_some_and(|seen| behind.as_ref().is_none_or(|behind| behind[seen as usize]));
+    let mut others = (start..reader).rev().filter(|&at| seen(at).is_some());
+    let latest = others.clone().find(is_newer).or_else(|| others.next());
+    Violation::Older { reader, earlier: latest.expect("something newer was seen"), is_own }
+}
