@@ -28,7 +28,8 @@ use crate::verdict::Verdict;
 use keys::{Key, Keys};
 pub(crate) use monitors::forgettable;
 pub use monitors::{
-    Contents, Decision, decide_counter, decide_list, decide_queue, decide_register, decide_set, decide_stack,
+    Contents, Decision, decide_counter, decide_list, decide_queue, decide_register, decide_semaphore,
+    decide_set, decide_stack,
 };
 use search::{Bounds, End};
 pub use timed::Timed;

@@ -9,6 +9,7 @@ mod items;
 mod plan;
 mod queue;
 mod register;
+mod semaphore;
 mod stack;
 
 pub use counter::decide_counter;
@@ -17,6 +18,7 @@ use plan::Plan;
 pub use queue::decide_queue;
 pub use register::decide_register;
 pub(crate) use register::forgettable;
+pub use semaphore::decide_semaphore;
 pub use stack::decide_stack;
 
 /// What a monitor found; calls by their indices.
