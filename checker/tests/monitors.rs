@@ -11,7 +11,7 @@ use generator::bugs::Bug;
 use generator::{Deed, Shape, generated};
 use rafture_checker::history::{EventKind, Outcome};
 use rafture_checker::linearizability::{Decision, Timed};
-use rafture_checker::models::{Counter, Model, ModelKind, Sequence, SequenceKind, Set};
+use rafture_checker::models::{Counter, Model, ModelKind, Semaphore, Sequence, SequenceKind, Set};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::json;
@@ -64,6 +64,22 @@ struct Trial {
 fn counters_are_judged_as_by_trying_every_order() {
     let trial = Trial { model: ModelKind::Counter, values: &[0, 1], decided_share: 1.0 };
     try_all(&trial, || Counter, counter_mutation);
+}
+
+#[test]
+fn mutexes_are_judged_as_by_trying_every_order() {
+    let trial = Trial { model: ModelKind::Mutex, values: &[0], decided_share: 1.0 };
+    try_all(&trial, || Semaphore::new(1), permit_mutation);
+}
+
+#[test]
+fn semaphores_are_judged_as_by_trying_every_order() {
+    let trial = Trial { model: ModelKind::Semaphore(2), values: &[0], decided_share: 1.0 };
+    try_all(&trial, || Semaphore::new(2), permit_mutation);
+}
+
+fn permit_mutation(_: &mut ChaCha8Rng, deed: &mut Deed, other: &Deed) {
+    deed.f = other.f;
 }
 
 fn counter_mutation(random: &mut ChaCha8Rng, deed: &mut Deed, _: &Deed) {

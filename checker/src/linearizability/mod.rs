@@ -27,7 +27,8 @@ use crate::models::{
 use crate::verdict::Verdict;
 use keys::{Key, Keys};
 pub use monitors::{
-    Contents, Decision, decide_counter, decide_list, decide_queue, decide_register, decide_set, decide_stack,
+    Contents, Decision, decide_counter, decide_list, decide_queue, decide_register, decide_semaphore,
+    decide_set, decide_stack,
 };
 pub(crate) use monitors::{Fate, forgettable};
 use search::{Bounds, End};

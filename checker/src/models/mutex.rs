@@ -4,6 +4,7 @@
 use super::Model;
 use super::model::unknown;
 use crate::history::{History, Operation};
+use crate::linearizability::{Decision, Timed, decide_semaphore};
 
 /// The model of one semaphore.
 #[derive(Debug)]
@@ -53,6 +54,10 @@ impl Model for Semaphore {
 
     fn is_read(&self, _: &SemaphoreCall) -> bool {
         false
+    }
+
+    fn decide(&self, calls: &[Timed<SemaphoreCall>]) -> Option<(&'static str, Decision)> {
+        Some(("urgent-first", decide_semaphore(calls, self.permits)))
     }
 
     fn show(&self, _: &History, taken: &u32) -> String {
