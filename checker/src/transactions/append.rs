@@ -52,11 +52,11 @@ pub(super) fn infer(transactions: &Transactions<'_>) -> Inferred {
     inferred.committed = committed(transactions);
     for key in 0..transactions.keys.len() as u32 {
         let object = Object::of(transactions, key);
-        object.tell_internal(&mut inferred.anomalies);
         if let Some(element) = object.twice {
             inferred.unclear.get_or_insert(Unclear { key, value: element });
             continue;
         }
+        object.tell_internal(&mut inferred.anomalies);
         object.tell_reads(&mut inferred.anomalies);
         if object.order_is_clear(&mut inferred.anomalies) {
             object.tell_lost_updates(&inferred.committed, &mut inferred.anomalies);
@@ -180,22 +180,29 @@ impl<'t> Object<'t> {
                     format!("{read}, which is not what it had read and appended there itself before");
                 story.failure(Anomaly::Internal, Some(self.key), sentence)
             });
+            let items = self.items(list);
+            if let Some(at) = items.iter().position(|element| self.is_suspicious(element)) {
+                let length = items.len() as u32;
+                let read = Read { transaction, list, length, appends: false };
+                self.tell_suspicious(&read, &items[at..], anomalies);
+            }
         }
+    }
+
+    /// Whether nobody appended it, or one who was aborted.
+    fn is_suspicious(&self, element: &Datum) -> bool {
+        self.append_of(*element).is_none_or(|append| self.is_aborted(append))
     }
 
     /// What a single read shows: elements of nobody, of the aborted, and of transactions that were not yet done.
     fn tell_reads(&self, anomalies: &mut Anomalies) {
-        let is_suspicious = |&element: &Datum| match self.append_of(element) {
-            Some(append) => self.is_aborted(append),
-            None => true,
-        };
-        let first = self.order.iter().position(is_suspicious);
+        let first = self.order.iter().position(|element| self.is_suspicious(element));
         for read in &self.reads {
             let seen = self.seen(read);
             // Beginnings of the longest list need not be looked at one element after another.
             let suspicious = match self.is_beginning(read) {
                 true => first.filter(|&first| first < seen.len()),
-                false => seen.iter().position(is_suspicious),
+                false => seen.iter().position(|element| self.is_suspicious(element)),
             };
             if let Some(at) = suspicious {
                 self.tell_suspicious(read, &seen[at..], anomalies);
@@ -251,7 +258,9 @@ impl<'t> Object<'t> {
             let did = story.read(reader, self.key, read.list);
             let (writer, element) = (story.name(aborted.transaction), shown(aborted.element));
             let (other, next) = (story.name(behind.transaction), shown(behind.element));
-            let sentence = format!("{did}, where {next} of {other} stands behind {element} of {writer}, which was aborted");
+            let sentence = format!(
+                "{did}, where {next} of {other} stands behind {element} of {writer}, which was aborted"
+            );
             story.failure(Anomaly::DirtyUpdate, Some(self.key), sentence)
         });
     }
@@ -383,7 +392,8 @@ pub(super) fn why(story: &Story<'_>, key: u32, (one, other): (u32, u32), kind: K
     let (before, after) = (story.name(one), story.name(other));
     let reads = |reader: u32| object.reads.iter().filter(move |read| read.transaction == reader);
     if kind == Kind::Wr {
-        let of_one = |element: &Datum| object.append_of(*element).is_some_and(|append| append.transaction == one);
+        let of_one =
+            |element: &Datum| object.append_of(*element).is_some_and(|append| append.transaction == one);
         let is_it = |read: &&Read| object.seen(read).last().is_some_and(of_one);
         let read = reads(other).find(is_it).expect("the edge comes from such a read");
         let (did, last) = (story.read(other, key, read.list), object.seen(read)[read.length as usize - 1]);

@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 
+use super::Found;
 use super::anomaly::{Anomalies, Anomaly};
 use super::explain::{bar, seconds};
-use super::Found;
 use crate::check::ShapeError;
 use crate::failure::Failure;
 use crate::history::{History, Operation, Outcome};

@@ -135,7 +135,12 @@ impl Within<'_> {
         found
     }
 
-    fn shortest(&self, view: &View<'_>, component: &[u32], needed: &impl Fn(Kind) -> bool) -> Option<Vec<Link>> {
+    fn shortest(
+        &self,
+        view: &View<'_>,
+        component: &[u32],
+        needed: &impl Fn(Kind) -> bool,
+    ) -> Option<Vec<Link>> {
         self.raw(view, component, needed).map(|walk| self.links(&walk))
     }
 

@@ -18,7 +18,12 @@ pub(super) struct Inferred {
 
 impl Default for Inferred {
     fn default() -> Inferred {
-        Inferred { edges: Edges::among(0), committed: Vec::new(), anomalies: Anomalies::default(), unclear: None }
+        Inferred {
+            edges: Edges::among(0),
+            committed: Vec::new(),
+            anomalies: Anomalies::default(),
+            unclear: None,
+        }
     }
 }
 

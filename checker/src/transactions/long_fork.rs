@@ -47,9 +47,7 @@ pub(super) fn find(history: &History) -> Result<Found, ShapeError> {
             if let Some(&missing) = fewer.iter().find(|key| more.binary_search(key).is_err()) {
                 let extra = more.iter().find(|key| fewer.binary_search(key).is_err());
                 let extra = *extra.expect("it is no smaller, and lacks one");
-                anomalies.add(Anomaly::LongFork, || {
-                    failure(&transactions, (*one, missing), (*other, extra))
-                });
+                anomalies.add(Anomaly::LongFork, || failure(&transactions, (*one, missing), (*other, extra)));
             }
         }
     }
@@ -58,7 +56,9 @@ pub(super) fn find(history: &History) -> Result<Found, ShapeError> {
 
 fn unclear_of(transactions: &Transactions<'_>, key: u32) -> String {
     let key = super::explain::key(transactions, key);
-    format!("{key} had two values (hint: for a long fork each register is written once; try `--model rw-register`)")
+    format!(
+        "{key} had two values (hint: for a long fork each register is written once; try `--model rw-register`)"
+    )
 }
 
 fn failure(transactions: &Transactions<'_>, one: (u32, u32), other: (u32, u32)) -> Failure {

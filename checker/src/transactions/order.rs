@@ -33,8 +33,7 @@ pub(super) fn order(
     };
     let mut registers = initial.map(|initial| Registers::of(transactions, initial));
     let free = (0..graph.nodes()).filter(|&node| waits_for[node as usize] == 0);
-    let mut ready: BTreeSet<(u32, Reverse<u32>)> =
-        free.map(|node| (deadline(node), Reverse(node))).collect();
+    let mut ready: BTreeSet<(u32, Reverse<u32>)> = free.map(|node| (deadline(node), Reverse(node))).collect();
     let (mut order, mut left) = (Vec::new(), graph.nodes());
     while left > 0 {
         let takes_part = |node: u32| is_committed.get(node as usize).copied().unwrap_or(false);

@@ -55,9 +55,7 @@ pub(super) fn infer(transactions: &Transactions<'_>, initial: Datum) -> Inferred
     let mut inferred = Inferred { edges: Edges::among(transactions.len()), ..Inferred::default() };
     let mut committed: Vec<bool> =
         (0..transactions.len()).map(|at| transactions.outcome(at as u32) == Outcome::Ok).collect();
-    let objects = || {
-        (0..transactions.keys.len() as u32).map(|key| Object::of(transactions, key, initial))
-    };
+    let objects = || (0..transactions.keys.len() as u32).map(|key| Object::of(transactions, key, initial));
     if committed.iter().any(|is_ok| !is_ok) {
         for object in objects().filter(|object| object.twice.is_none()) {
             object.reads.iter().filter_map(|read| object.write_of(read.value)).for_each(|write| {
@@ -165,7 +163,8 @@ impl<'t> Object<'t> {
                     true => Anomaly::UnexplainedRead,
                     false => Anomaly::GarbageRead,
                 };
-                anomalies.add(anomaly, || tell(anomaly, &[], &|_| "although nobody ever wrote that".to_owned()));
+                anomalies
+                    .add(anomaly, || tell(anomaly, &[], &|_| "although nobody ever wrote that".to_owned()));
                 continue;
             };
             let writer = write.transaction;
@@ -191,7 +190,8 @@ impl<'t> Object<'t> {
                     let (first, second) = (story.name(one.transaction), story.name(other.transaction));
                     let object = explain::key(self.transactions, self.key);
                     let value = explain::shown(self.transactions, one.value);
-                    let sentence = format!("{first} and {second} both found {object} = {value} and replaced it");
+                    let sentence =
+                        format!("{first} and {second} both found {object} = {value} and replaced it");
                     story.failure(Anomaly::LostUpdate, Some(self.key), sentence)
                 });
             }
@@ -275,11 +275,12 @@ impl Times {
             }
         }
         // What was there when a reader of this version began comes before it. Whoever was over before the writer began does so
-        // anyway.
+        // anyway, and for whoever began later than this version was there, the other rule speaks.
         let begun = operation(writer).invoked_at;
         let last = readers.iter().map(|&reader| operation(reader).invoked_at).max().unwrap_or(0);
         let until = self.there.partition_point(|&(there, _)| there < last);
         let earlier = self.there[..until].iter().rev().take_while(|&&(there, _)| there > begun);
+        let earlier = earlier.filter(|&&(_, earlier)| operation(earlier).invoked_at < there);
         for &(_, earlier) in earlier.take(NEIGHBOURS_MAX) {
             edges.add(earlier, writer, Kind::RealtimeWw, object.key);
         }
@@ -302,7 +303,8 @@ pub(super) fn why(story: &Story<'_>, initial: Datum, key: u32, pair: (u32, u32),
     match kind {
         Kind::Wr => {
             let mut reads = object.reads.iter().filter(is_of(other));
-            let of_one = |read: &&Read| object.write_of(read.value).is_some_and(|write| write.transaction == one);
+            let of_one =
+                |read: &&Read| object.write_of(read.value).is_some_and(|write| write.transaction == one);
             let read = reads.find(of_one).expect("the edge comes from such a read");
             format!("{}, which {before} wrote", story.read(other, key, read.value))
         }
@@ -325,7 +327,9 @@ pub(super) fn why(story: &Story<'_>, initial: Datum, key: u32, pair: (u32, u32),
         _ => {
             let name = explain::key(transactions, key);
             let (first, second) = (written(one), written(other));
-            format!("{before} wrote {name} = {first}, which was there before somebody began who read {second} of {after}")
+            format!(
+                "{before} wrote {name} = {first}, which was there before somebody began who read {second} of {after}"
+            )
         }
     }
 }

@@ -56,7 +56,8 @@ impl<'h> Transactions<'h> {
     /// # Errors
     /// The first operation that is no transaction, or has a micro-operation that is none.
     pub(super) fn of(history: &'h History, words: Words) -> Result<Transactions<'h>, ShapeError> {
-        let mut reading = Reading { history, words, numbers: HashMap::new(), keys: Vec::new(), steps: Vec::new() };
+        let mut reading =
+            Reading { history, words, numbers: HashMap::new(), keys: Vec::new(), steps: Vec::new() };
         let mut starts = Vec::with_capacity(history.operations.len() + 1);
         for operation in &history.operations {
             starts.push(reading.steps.len() as u32);
@@ -91,9 +92,9 @@ impl<'h> Transactions<'h> {
     pub(super) fn about(&self, key: u32) -> impl Iterator<Item = (u32, impl Iterator<Item = Step> + Clone)> {
         let range = self.groups[key as usize] as usize..self.groups[key as usize + 1] as usize;
         let same = |one: &(u32, u32), other: &(u32, u32)| one.0 == other.0;
-        self.grouped[range].chunk_by(same).map(|chunk| {
-            (chunk[0].0, chunk.iter().map(|&(_, step)| self.steps[step as usize]))
-        })
+        self.grouped[range]
+            .chunk_by(same)
+            .map(|chunk| (chunk[0].0, chunk.iter().map(|&(_, step)| self.steps[step as usize])))
     }
 }
 

@@ -72,9 +72,8 @@ pub(super) struct Made {
 /// Runs random transactions.
 pub(super) fn generated(shape: &Shape, seed: u64) -> Made {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let mut ready: BinaryHeap<std::cmp::Reverse<(u64, u64)>> = (0..shape.clients)
-        .map(|client| std::cmp::Reverse((random.random_range(0..1000), client)))
-        .collect();
+    let mut ready: BinaryHeap<std::cmp::Reverse<(u64, u64)>> =
+        (0..shape.clients).map(|client| std::cmp::Reverse((random.random_range(0..1000), client))).collect();
     let mut process_of: Vec<u64> = (0..shape.clients).collect();
     let mut unused = shape.clients;
     let mut keys = Keys { names: (0..shape.keys as u64).collect(), written: vec![0; shape.keys] };
