@@ -155,6 +155,11 @@ fn check_file(file: &Path, question: &Question, arguments: &CheckArguments) -> R
     if let Some(path) = &arguments.witness
         && outcome.verdict == Verdict::Valid
     {
+        if model.is_transactional() && outcome.witness.is_empty() {
+            return Err(Error::Input(format!(
+                "{name}: valid, but no order in real time was found that explains all of it (hint: leave `--witness` out)"
+            )));
+        }
         witness_file::write(path, history, (model, &history.values.to_json(initial)), &outcome.witness)?;
     }
     let seconds = start.elapsed().as_secs_f64();

@@ -92,7 +92,10 @@ fn step(history: &History, of: (ModelKind, &Value), state: &mut Value, done: &Op
                 match step[0].as_str()?.as_bytes()[0] {
                     b'r' if !known || held == value || (value.is_null() && *held == empty) => {}
                     b'r' => return Some(false),
-                    b'a' => state[key] = json!([held.as_array()?.as_slice(), &[value.clone()]].concat()),
+                    b'a' => {
+                        let longer = [held.as_array()?.as_slice(), std::slice::from_ref(value)].concat();
+                        state[key] = json!(longer);
+                    }
                     _ => state[key] = value.clone(),
                 }
             }

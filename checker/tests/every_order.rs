@@ -167,7 +167,11 @@ impl Case<'_> {
             ModelKind::Kv => json!(""),
             ModelKind::MultiRegister => json!([null, null]),
             ModelKind::Register | ModelKind::CasRegister => Value::Null,
-            other => unreachable!("`{other}` is no object"),
+            ModelKind::Append
+            | ModelKind::RwRegister
+            | ModelKind::Bank
+            | ModelKind::BankOverdraft
+            | ModelKind::LongFork => unreachable!("no history of transactions is made here"),
         }
     }
 

@@ -44,6 +44,8 @@ pub enum Anomaly {
     NegativeBalance,
     /// A value was read whose writer may stand in a part of the history that was not recorded; it breaks nothing.
     UnexplainedRead,
+    /// A search found no order in real time, though there is no circle.
+    NoOrder,
     /// A circle of transactions, each of which must come before the next.
     Cycle(Order, Class),
 }
@@ -90,6 +92,7 @@ impl Anomaly {
             Anomaly::WrongTotal => "money out of nothing, or gone",
             Anomaly::NegativeBalance => "an account that owes",
             Anomaly::UnexplainedRead => "a read of what nobody is recorded to have written",
+            Anomaly::NoOrder => "no order explains it",
             Anomaly::Cycle(_, Class::G0) => "write cycle",
             Anomaly::Cycle(_, Class::G1c) => "circular information flow",
             Anomaly::Cycle(_, Class::GSingle) => "read skew",
@@ -102,6 +105,7 @@ impl Anomaly {
     fn place(self) -> Option<(Depth, Order)> {
         Some(match self {
             Anomaly::UnexplainedRead => return None,
+            Anomaly::NoOrder => (Depth::Serializable, Order::Realtime),
             Anomaly::GarbageRead | Anomaly::DuplicateElements => (Depth::ReadUncommitted, Order::Free),
             Anomaly::G1a | Anomaly::DirtyUpdate | Anomaly::G1b | Anomaly::IncompatibleOrder => {
                 (Depth::ReadCommitted, Order::Free)
@@ -147,6 +151,7 @@ impl fmt::Display for Anomaly {
             Anomaly::WrongTotal => "wrong total",
             Anomaly::NegativeBalance => "negative balance",
             Anomaly::UnexplainedRead => "unexplained read",
+            Anomaly::NoOrder => "non-serializable",
             Anomaly::Cycle(order, class) => {
                 let class = match class {
                     Class::G0 => "G0",

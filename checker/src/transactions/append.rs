@@ -52,11 +52,11 @@ pub(super) fn infer(transactions: &Transactions<'_>) -> Inferred {
     inferred.committed = committed(transactions);
     for key in 0..transactions.keys.len() as u32 {
         let object = Object::of(transactions, key);
-        object.tell_internal(&mut inferred.anomalies);
         if let Some(element) = object.twice {
             inferred.unclear.get_or_insert(Unclear { key, value: element });
             continue;
         }
+        object.tell_internal(&mut inferred.anomalies);
         object.tell_reads(&mut inferred.anomalies);
         if object.order_is_clear(&mut inferred.anomalies) {
             object.tell_lost_updates(&inferred.committed, &mut inferred.anomalies);
@@ -180,22 +180,29 @@ impl<'t> Object<'t> {
                     format!("{read}, which is not what it had read and appended there itself before");
                 story.failure(Anomaly::Internal, Some(self.key), sentence)
             });
+            let items = self.items(list);
+            if let Some(at) = items.iter().position(|element| self.is_suspicious(element)) {
+                let length = items.len() as u32;
+                let read = Read { transaction, list, length, appends: false };
+                self.tell_suspicious(&read, &items[at..], anomalies);
+            }
         }
+    }
+
+    /// Whether nobody appended it, or one who was aborted.
+    fn is_suspicious(&self, element: &Datum) -> bool {
+        self.append_of(*element).is_none_or(|append| self.is_aborted(append))
     }
 
     /// What a single read shows: elements of nobody, of the aborted, and of transactions that were not yet done.
     fn tell_reads(&self, anomalies: &mut Anomalies) {
-        let is_suspicious = |&element: &Datum| match self.append_of(element) {
-            Some(append) => self.is_aborted(append),
-            None => true,
-        };
-        let first = self.order.iter().position(is_suspicious);
+        let first = self.order.iter().position(|element| self.is_suspicious(element));
         for read in &self.reads {
             let seen = self.seen(read);
             // Beginnings of the longest list need not be looked at one element after another.
             let suspicious = match self.is_beginning(read) {
                 true => first.filter(|&first| first < seen.len()),
-                false => seen.iter().position(is_suspicious),
+                false => seen.iter().position(|element| self.is_suspicious(element)),
             };
             if let Some(at) = suspicious {
                 self.tell_suspicious(read, &seen[at..], anomalies);

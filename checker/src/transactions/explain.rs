@@ -89,7 +89,9 @@ pub(super) fn cycle(transactions: &Transactions<'_>, family: Family, cycle: &Cyc
     }
     let circle: Vec<String> = nodes.iter().map(|&node| story.name(node)).collect();
     let sentence = match nodes.len() {
-        0..=8 => format!("{} before {}: a circle", circle.join(" came before "), story.short(nodes[0])),
+        0..=8 => {
+            format!("{} came before {}, in a circle", circle.join(" came before "), story.short(nodes[0]))
+        }
         many => {
             format!("{many} transactions came before each other in a circle, from {} back to it", circle[0])
         }

@@ -3,7 +3,8 @@
 //! This is what Elle does (Kingsbury & Alvaro 2020): it infers which transaction must have come before which (`append`, `register`),
 //! makes that a graph (`graph`), and looks for circles (`components`, `cycles`), which have names (`anomaly`) and are told
 //! in words (`explain`). What is found was surely there. What is not found is absent as far as the values tell:
-//! lists that are read in the end tell all of it, registers only a part. `bank` and `long_fork` are workloads with a rule of their own.
+//! lists tell all of it, registers only a part, so short histories of registers are also searched for an order if one in real time is asked
+//! for. `order` gives such an order. `bank` and `long_fork` are workloads with a rule of their own.
 
 mod anomaly;
 mod append;
@@ -18,15 +19,19 @@ mod order;
 mod register;
 mod steps;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use crate::check::{Limits, Outcome, ShapeError};
 use crate::consistency::Consistency;
+use crate::failure::Failure;
 use crate::history::{Datum, History, Outcome as Fate};
+use crate::linearizability;
 use crate::models::ModelKind;
 use crate::verdict::Verdict;
 use anomaly::Anomalies;
 pub use anomaly::{Anomaly, Class, Order};
 use graph::Graph;
-use inferred::Unclear;
+use inferred::{Inferred, Unclear};
 use steps::{LIST_WORDS, REGISTER_WORDS, Transactions};
 
 /// What the objects of transactions are.
@@ -69,8 +74,8 @@ pub fn check(
         ModelKind::Bank => bank::find(history, false)?,
         ModelKind::BankOverdraft => bank::find(history, true)?,
         ModelKind::LongFork => long_fork::find(history)?,
-        ModelKind::RwRegister => by_graph(history, Family::Register(initial), limits)?,
-        _ => by_graph(history, Family::Append, limits)?,
+        ModelKind::RwRegister => by_graph(history, Family::Register(initial), consistency, limits)?,
+        _ => by_graph(history, Family::Append, consistency, limits)?,
     };
     Ok(outcome(history, (model, consistency), found))
 }
@@ -101,42 +106,72 @@ fn outcome(history: &History, (model, consistency): (ModelKind, Consistency), fo
     }
 }
 
-fn by_graph(history: &History, family: Family, limits: &Limits<'_>) -> Result<Found, ShapeError> {
-    let words = match family {
-        Family::Append => LIST_WORDS,
-        Family::Register(_) => REGISTER_WORDS,
+fn by_graph(
+    history: &History,
+    family: Family,
+    consistency: Consistency,
+    limits: &Limits<'_>,
+) -> Result<Found, ShapeError> {
+    let (words, initial) = match family {
+        Family::Append => (LIST_WORDS, None),
+        Family::Register(initial) => (REGISTER_WORDS, Some(initial)),
     };
     let transactions = Transactions::of(history, words)?;
-    let mut inferred = match family {
+    let Inferred { mut edges, committed, mut anomalies, unclear } = match family {
         Family::Append => append::infer(&transactions),
         Family::Register(initial) => register::infer(&transactions, initial),
     };
-    let mut unclear = inferred.unclear.map(|unclear| unclear.reason(&transactions));
-    let mut order = None;
+    let keys = transactions.keys.len();
+    let mut found =
+        Found { anomalies: Anomalies::default(), engine: "graph", keys, unclear: None, order: None };
+    found.unclear = unclear.map(|unclear| unclear.reason(&transactions));
     if (limits.out_of_time)() {
-        unclear
-            .get_or_insert("out of time before any cycle was looked for (hint: `--time-limit`)".to_owned());
-    } else {
-        inferred.edges.add_orders(&history.operations);
-        let graph = Graph::of(inferred.edges);
-        cycles::find(&graph, transactions.len(), |cycle| {
-            inferred.anomalies.add(cycle.anomaly(), || explain::cycle(&transactions, family, &cycle));
-        });
-        if limits.witness && unclear.is_none() && inferred.anomalies.is_empty() {
-            let initial = match family {
-                Family::Append => None,
-                Family::Register(initial) => Some(initial),
-            };
-            order = order::order(&graph, &transactions, &inferred.committed, initial);
+        let reason = || "out of time before any cycle was looked for (hint: `--time-limit`)".to_owned();
+        found.unclear.get_or_insert_with(reason);
+        return Ok(Found { anomalies, ..found });
+    }
+    edges.add_orders(&history.operations);
+    let graph = Graph::of(edges);
+    cycles::find(&graph, transactions.len(), |cycle| {
+        anomalies.add(cycle.anomaly(), || explain::cycle(&transactions, family, &cycle));
+    });
+    found.anomalies = anomalies;
+    let is_searched = initial.is_some_and(|_| history.operations.len() <= SEARCHED_MAX)
+        && consistency == Consistency::StrictSerializable;
+    if (limits.witness || is_searched) && found.unclear.is_none() && found.anomalies.is_empty() {
+        found.order = order::order(&graph, &transactions, &committed, initial);
+        if let Some(initial) = initial.filter(|_| is_searched && found.order.is_none()) {
+            search(&mut found, history, initial, limits)?;
         }
     }
-    Ok(Found {
-        anomalies: inferred.anomalies,
-        engine: "graph",
-        keys: transactions.keys.len(),
-        unclear,
-        order,
-    })
+    Ok(found)
+}
+
+/// Where dependencies tell only a part, histories up to this length are searched for an order.
+const SEARCHED_MAX: usize = 1000;
+
+/// How often a search asks for the time before it is given up; each time stands for a few thousand steps.
+const SEARCH_ASKS_MAX: usize = 100;
+
+/// Takes all registers for one object, whose histories a search decides, if not for how long that takes.
+fn search(
+    found: &mut Found,
+    history: &History,
+    initial: Datum,
+    limits: &Limits<'_>,
+) -> Result<(), ShapeError> {
+    let asks = AtomicUsize::new(0);
+    let out_of_time = || (limits.out_of_time)() || asks.fetch_add(1, Ordering::Relaxed) > SEARCH_ASKS_MAX;
+    let bounded = Limits { out_of_time: &out_of_time, witness: true, ..*limits };
+    let searched = linearizability::check(history, ModelKind::MultiRegister, initial, &bounded)?;
+    if let Some(failure) = searched.failure {
+        let anomaly = Anomaly::NoOrder;
+        let name = format!("{anomaly} ({})", anomaly.plain());
+        found.anomalies.add(anomaly, || Failure { anomaly: name, ..failure });
+    }
+    found.order = searched.witness.into_iter().next();
+    found.engine = "graph+search";
+    Ok(())
 }
 
 impl Unclear {

@@ -275,11 +275,12 @@ impl Times {
             }
         }
         // What was there when a reader of this version began comes before it. Whoever was over before the writer began does so
-        // anyway.
+        // anyway, and for whoever began later than this version was there, the other rule speaks.
         let begun = operation(writer).invoked_at;
         let last = readers.iter().map(|&reader| operation(reader).invoked_at).max().unwrap_or(0);
         let until = self.there.partition_point(|&(there, _)| there < last);
         let earlier = self.there[..until].iter().rev().take_while(|&&(there, _)| there > begun);
+        let earlier = earlier.filter(|&&(_, earlier)| operation(earlier).invoked_at < there);
         for &(_, earlier) in earlier.take(NEIGHBOURS_MAX) {
             edges.add(earlier, writer, Kind::RealtimeWw, object.key);
         }

@@ -150,7 +150,11 @@ fn asked(shape: &Shape, random: &mut ChaCha8Rng, fresh: &mut u64) -> (&'static s
                 .collect();
             ("txn", json!(steps))
         }
-        other => unreachable!("histories of `{other}` are made elsewhere"),
+        ModelKind::Append
+        | ModelKind::RwRegister
+        | ModelKind::Bank
+        | ModelKind::BankOverdraft
+        | ModelKind::LongFork => unreachable!("transactions come from a database of their own"),
     }
 }
 
