@@ -21,14 +21,15 @@ pub struct CheckArguments {
     /// History files, also packed with gzip or zstd
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// How the files are written: auto (by content), jsonl, edn, json-array, jepsen-log, porcupine-kv, collection-log
+    /// How the files are written: auto (by content), jsonl, edn, json-array, jepsen-log, porcupine-kv, collection-log,
+    /// awdit
     #[arg(long, default_value = "auto")]
     format: String,
     /// What they are held against: auto (by the names of operations), register, cas-register, kv, multi-register, mutex,
     /// semaphore:N, counter, set, queue, stack, list; of transactions append, rw-register, bank, bank-overdraft, long-fork
     #[arg(long, default_value = "auto")]
     model: String,
-    /// What is asked for [default: the strongest there is for the model]: linearizable, sequential, causal, read-your-writes,
+    /// What is asked for [default: the strongest there is for the model; causal where a file has no times]: linearizable, sequential, causal, read-your-writes,
     /// monotonic-reads; of transactions strict-serializable, strong-session-serializable, serializable, strong-snapshot-isolation,
     /// strong-session-snapshot-isolation, snapshot-isolation, read-atomic, read-committed, read-uncommitted, causal
     #[arg(long)]
@@ -109,7 +110,7 @@ impl Question {
     fn initials(&self, recorded: &mut Recorded) -> Vec<Datum> {
         match (&self.initial, recorded.format) {
             (Some(value), _) => vec![recorded.history.values.take(value)],
-            (None, Format::Jsonl) => vec![Datum::NULL],
+            (None, Format::Jsonl | Format::Awdit) => vec![Datum::NULL],
             (None, _) => vec![Datum::NULL, Datum::integer(0).expect("a small integer")],
         }
     }
@@ -128,7 +129,14 @@ fn check_file(file: &Path, question: &Question, arguments: &CheckArguments) -> R
         eprintln!("rafture: {name}: no client did anything, so nothing is proven");
     }
     let model = question.model(file, history)?;
-    let consistency = arguments.consistency.unwrap_or_else(|| Consistency::strongest(model));
+    let consistency = arguments.consistency.unwrap_or_else(|| match history.is_timed() {
+        true => Consistency::strongest(model),
+        false => Consistency::Causal,
+    });
+    if arguments.witness.is_some() && consistency != Consistency::Linearizable {
+        let hint = "`--consistency linearizable`";
+        return Err(Error::Input(format!("there is no witness of `{consistency}` (hint: {hint})")));
+    }
     let out_of_time = || start.elapsed() > arguments.time_limit.0;
     let limits = Limits {
         out_of_time: &out_of_time,

@@ -94,6 +94,15 @@ pub struct ShapeError {
     pub message: String,
 }
 
+/// The names of the promises that are decided for a model, strongest first, as one line.
+fn decided(model: ModelKind) -> String {
+    let is_decided = |&consistency: &Consistency| {
+        consistency == Consistency::Linearizable || sessions::decides(model, consistency)
+    };
+    let fitting = Consistency::all().filter(|consistency| consistency.fits(model));
+    fitting.filter(is_decided).map(|consistency| consistency.to_string()).collect::<Vec<_>>().join(", ")
+}
+
 /// Holds a history against a promise.
 ///
 /// # Errors
@@ -115,7 +124,7 @@ pub fn check(history: &History, question: &Question, limits: &Limits<'_>) -> Res
         }
         Consistency::Linearizable => linearizability::check(history, model, initial, limits),
         _ => {
-            let fitting = Consistency::names(model);
+            let fitting = decided(model);
             let message =
                 format!("nothing can be said of `{consistency}` for a `{model}` (hint: one of {fitting})");
             Err(ShapeError { line: None, message })

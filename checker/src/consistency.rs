@@ -87,6 +87,11 @@ impl Consistency {
         }
     }
 
+    /// All there are, strongest first within each of the two kinds.
+    pub fn all() -> impl Iterator<Item = Consistency> {
+        NAMED.iter().map(|(_, consistency)| *consistency)
+    }
+
     /// The names of all that fit, strongest first, as one line.
     pub fn names(model: ModelKind) -> String {
         let fitting = NAMED.iter().filter(|(_, consistency)| consistency.fits(model));

@@ -71,10 +71,10 @@ fn transactions(random: &mut ChaCha8Rng) -> Vec<Deed> {
         for _ in 0..random.random_range(0..4) {
             deed.reads.push((random.random_range(0..keys), u32::MAX));
         }
-        for key in 0..keys {
+        for (key, fresh) in fresh.iter_mut().enumerate() {
             if random.random_bool(0.5) {
-                fresh[key] += 1;
-                deed.writes.push((key, fresh[key]));
+                *fresh += 1;
+                deed.writes.push((key, *fresh));
             }
         }
         session += usize::from(random.random_bool(0.6));

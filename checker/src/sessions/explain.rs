@@ -113,7 +113,7 @@ fn older(facts: &Facts<'_>, words: Words<'_>, (reader, earlier): (u32, u32), is_
     let source = facts.reads(reader).find_map(|read| facts.writer(read));
     let newer = facts.reads(earlier).find_map(|read| facts.writer(read)).filter(|_| !is_own);
     let (mut links, mut places) = (Vec::new(), vec![place(reader), place(earlier)]);
-    let mut why = "which was there before all writes".to_owned();
+    let mut why = "";
     if let Some(source) = source {
         places.push(place(source));
         links.push(Link { from: source, to: reader, why: Why::Read });
@@ -125,9 +125,9 @@ fn older(facts: &Facts<'_>, words: Words<'_>, (reader, earlier): (u32, u32), is_
                     way.windows(2).filter_map(|pair| super::violation::plain_link(facts, pair[0], pair[1]));
                 links.extend(links_of_way);
                 places.extend(way.iter().map(|&at| place(at)));
-                "whose write comes before that one's by what is known".to_owned()
+                ", and that write came after the one whose value it read"
             }
-            None => "which it had read before that".to_owned(),
+            None => ", to which it had gone on from the same value",
         };
     }
     if let Some(newer) = newer {
@@ -135,12 +135,9 @@ fn older(facts: &Facts<'_>, words: Words<'_>, (reader, earlier): (u32, u32), is_
         links.push(Link { from: newer, to: earlier, why: Why::Read });
     }
     links.push(Link { from: earlier, to: reader, why: Why::Session });
-    let (anomaly, did) =
-        if is_own { ("lost own write", "had itself") } else { ("non-monotonic read", "had already") };
-    let deed = words.deed(place(earlier));
-    let earlier_deed =
-        deed.split_once(' ').and_then(|(_, rest)| rest.split_once(' ')).map_or(&*deed, |(_, rest)| rest);
-    let sentence = format!("{}, {why}, although it {did} {earlier_deed}", words.deed(place(reader)));
+    let anomaly = if is_own { "lost own write" } else { "non-monotonic read" };
+    let (read, done) = (words.deed(place(reader)), words.done(place(earlier)));
+    let sentence = format!("{read}, although it had itself {done}{why}");
     relate(facts, words, &places, (place(reader), anomaly, sentence), &links)
 }
 
@@ -284,17 +281,30 @@ impl Words<'_> {
 
     /// `process 3 read x = 4 at 1.204 s`.
     fn deed(&self, place: u32) -> String {
+        format!("{} {}", self.who(place), self.did(place, "wrote"))
+    }
+
+    /// `written x = 4 at 1.204 s`, for after `had`.
+    fn done(&self, place: u32) -> String {
+        self.did(place, "written")
+    }
+
+    fn did(&self, place: u32, wrote: &str) -> String {
         let operation = self.operation(place);
         let object = self.object(operation.key);
         let did = match (self.history.f(operation), self.history.values.as_list(operation.argument)) {
             ("read", _) => format!("read {object} = {}", self.value(operation.result)),
-            ("write", _) => format!("wrote {object} = {}", self.value(operation.argument)),
+            ("write", _) => format!("{wrote} {object} = {}", self.value(operation.argument)),
             ("cas", Some(&[old, new])) => {
                 format!("changed {object} from {} to {}", self.value(old), self.value(new))
             }
-            _ => format!("did `{}`", self.label(operation)),
+            (f, _) => {
+                let done = if wrote == "wrote" { "did" } else { "done" };
+                let label = self.label(operation);
+                if f == "txn" { format!("{done} `{label}`") } else { format!("{done} `{label}` on {object}") }
+            }
         };
-        format!("{} {did}{}", self.who(place), self.when(place))
+        format!("{did}{}", self.when(place))
     }
 
     fn label(&self, operation: &Operation) -> String {

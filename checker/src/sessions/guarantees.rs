@@ -7,9 +7,11 @@
 //! what it wrote last. Both follow from causal memory. Real time says nothing here: two writes of different
 //! processes, one after the other, may come to a reader in any order if nothing that anybody saw sets theirs.
 
+use hashbrown::HashMap;
+
 use super::facts::Facts;
 use super::order::{Clocks, topological};
-use super::violation::{Violation, circle};
+use super::violation::{Violation, circle, path_to};
 
 /// Which of the two is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,23 +83,22 @@ impl Seen {
     }
 }
 
-/// The violation by `reader`, with the latest of what its session had seen that is newer.
+/// The violation by `reader`, with what its session had seen that is newer by the fewest steps; or, where it came back to what it
+/// had read, with what it had read between.
 fn older(facts: &Facts<'_>, reader: u32, guarantee: Guarantee) -> Violation {
     let is_own = guarantee == Guarantee::ReadYourWrites;
     let read = facts.reads(reader).next().expect("it read");
-    let behind = facts.writer(read).map(|writer| super::violation::all_behind(facts, writer));
     let start = facts.session(facts.session_of[reader as usize] as usize).start;
+    let writer = facts.writer(read);
     let seen = |at: u32| match is_own {
         true => facts.writes(at).next().map(|_| at),
-        // One that comes back to what it had read has another version between.
-        false => facts
-            .reads(at)
-            .find_map(|step| facts.writer(step))
-            .filter(|&seen| Some(seen) != facts.writer(read)),
+        false => facts.reads(at).find_map(|step| facts.writer(step)).filter(|&seen| Some(seen) != writer),
     };
-    let is_newer =
-        |&at: &u32| seen(at).is_some_and(|seen| behind.as_ref().is_none_or(|behind| behind[seen as usize]));
-    let mut others = (start..reader).rev().filter(|&at| seen(at).is_some());
-    let latest = others.clone().find(is_newer).or_else(|| others.next());
-    Violation::Older { reader, earlier: latest.expect("something newer was seen"), is_own }
+    // Of several reads of one version the last.
+    let seen_in: HashMap<u32, u32> = (start..reader).filter_map(|at| Some((seen(at)?, at))).collect();
+    let way = writer.and_then(|writer| path_to(facts, writer, &|at| seen_in.contains_key(&at)));
+    let newer = way.and_then(|way| seen_in.get(way.last()?).copied());
+    let latest = || (start..reader).rev().find(|&at| seen(at).is_some());
+    let earlier = newer.or_else(latest).expect("something newer was seen");
+    Violation::Older { reader, earlier, is_own }
 }

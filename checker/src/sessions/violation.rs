@@ -53,7 +53,7 @@ pub(super) fn circle(facts: &Facts<'_>, demands: &[Demand], has_place: &[bool]) 
         if search.visits > VISITS_MAX && shortest.is_some() || bound <= 2 {
             break;
         }
-        if let Some(path) = search.path(to, from)
+        if let Some(path) = search.path(to, &|at| at == from)
             && path.len() < bound
         {
             shortest = Some(path);
@@ -67,21 +67,13 @@ pub(super) fn circle(facts: &Facts<'_>, demands: &[Demand], has_place: &[bool]) 
 /// The way by which `to` comes behind `from`, through sessions and reads, in few steps; `from` and `to` are in it.
 pub(super) fn path(facts: &Facts<'_>, from: u32, to: u32) -> Option<Vec<u32>> {
     let forward = Fan::forward(facts, &[]);
-    PathSearch { facts, forward: &forward, is_left: &|_| true, visits: 0 }.path(from, to)
+    PathSearch { facts, forward: &forward, is_left: &|_| true, visits: 0 }.path(from, &|at| at == to)
 }
 
-/// Whether each transaction is that one or comes behind it, through sessions and reads.
-pub(super) fn all_behind(facts: &Facts<'_>, from: u32) -> Vec<bool> {
+/// The shortest such way to one of several.
+pub(super) fn path_to(facts: &Facts<'_>, from: u32, is_end: &dyn Fn(u32) -> bool) -> Option<Vec<u32>> {
     let forward = Fan::forward(facts, &[]);
-    let mut is_behind = vec![false; facts.len()];
-    let mut waiting = vec![from];
-    while let Some(at) = waiting.pop() {
-        if !std::mem::replace(&mut is_behind[at as usize], true) {
-            waiting.extend_from_slice(forward.behind(at));
-            waiting.extend(facts.after(at));
-        }
-    }
-    is_behind
+    PathSearch { facts, forward: &forward, is_left: &|_| true, visits: 0 }.path(from, is_end)
 }
 
 /// How the first comes before the second, if it does so by itself.
@@ -110,14 +102,14 @@ struct PathSearch<'s, 'f, 'h> {
 
 impl PathSearch<'_, '_, '_> {
     /// Ways that go on within a session count as one step however long they are, and show as one.
-    fn path(&mut self, from: u32, to: u32) -> Option<Vec<u32>> {
+    fn path(&mut self, from: u32, is_end: &dyn Fn(u32) -> bool) -> Option<Vec<u32>> {
         // What was reached from where. Behind the first of a session that was reached, all of it is reached in one more step.
         let mut reached_from: HashMap<u32, u32> = HashMap::from([(from, from)]);
         let mut waiting = VecDeque::from([from]);
         while let Some(at) = waiting.pop_front() {
             self.visits += 1;
-            if at == to {
-                return Some(way(&reached_from, from, to));
+            if is_end(at) {
+                return Some(way(&reached_from, from, at));
             }
             let mut enter = |next: u32, waiting: &mut VecDeque<u32>| {
                 if (self.is_left)(next) && !reached_from.contains_key(&next) {
