@@ -168,7 +168,6 @@ impl Case<'_> {
             ModelKind::MultiRegister | ModelKind::RwRegister => json!([null, null]),
             ModelKind::Register | ModelKind::CasRegister => Value::Null,
             ModelKind::Append
-            | ModelKind::RwRegister
             | ModelKind::Bank
             | ModelKind::BankOverdraft
             | ModelKind::LongFork => unreachable!("no history of transactions is made here"),

@@ -151,7 +151,6 @@ fn asked(shape: &Shape, random: &mut ChaCha8Rng, fresh: &mut u64) -> (&'static s
             ("txn", json!(steps))
         }
         ModelKind::Append
-        | ModelKind::RwRegister
         | ModelKind::Bank
         | ModelKind::BankOverdraft
         | ModelKind::LongFork => unreachable!("transactions come from a database of their own"),
