@@ -110,6 +110,8 @@ fn a_violation_is_told_in_words() {
             "write 1 process read → null",
         ),
     ];
+    let (own, _) = told("w x 1; w x 2; r x 1", Consistency::ReadYourWrites);
+    assert!(own.contains("although it had itself written x = 2 at 0.003 s"), "{own}");
     for (sessions, consistency, sentence, relations) in cases {
         assert_eq!(told(sessions, consistency), (sentence.to_owned(), relations.to_owned()));
     }

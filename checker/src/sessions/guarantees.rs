@@ -90,9 +90,10 @@ fn older(facts: &Facts<'_>, reader: u32, guarantee: Guarantee) -> Violation {
     let read = facts.reads(reader).next().expect("it read");
     let start = facts.session(facts.session_of[reader as usize] as usize).start;
     let writer = facts.writer(read);
-    let seen = |at: u32| match is_own {
-        true => facts.writes(at).next().map(|_| at),
-        false => facts.reads(at).find_map(|step| facts.writer(step)).filter(|&seen| Some(seen) != writer),
+    let seen = |at: u32| {
+        let own = || facts.writes(at).next().map(|_| at);
+        let read = || facts.reads(at).find_map(|step| facts.writer(step));
+        (if is_own { own() } else { read() }).filter(|&seen| Some(seen) != writer)
     };
     // Of several reads of one version the last.
     let seen_in: HashMap<u32, u32> = (start..reader).filter_map(|at| Some((seen(at)?, at))).collect();
