@@ -15,6 +15,8 @@ pub struct Set {
     states: Interned<Vec<u32>>,
     numbers: HashMap<Datum, u32>,
     values: Vec<Datum>,
+    /// What the last read saw, with the numbers: most of it the next one sees too.
+    latest: Vec<(Datum, u32)>,
 }
 
 /// An operation on a set.
@@ -32,7 +34,12 @@ pub enum SetCall {
 
 impl Default for Set {
     fn default() -> Set {
-        Set { states: Interned::starting_with(Vec::new()), numbers: HashMap::new(), values: Vec::new() }
+        Set {
+            states: Interned::starting_with(Vec::new()),
+            numbers: HashMap::new(),
+            values: Vec::new(),
+            latest: Vec::new(),
+        }
     }
 }
 
@@ -44,6 +51,22 @@ impl Set {
             self.values.push(value);
         }
         number
+    }
+
+    /// The numbers of what was read, in ascending order.
+    fn numbers(&mut self, items: &[Datum]) -> Vec<u32> {
+        let latest = std::mem::take(&mut self.latest);
+        let mut latest = latest.iter().peekable();
+        let numbered = items.iter().map(|&item| match latest.next_if(|&&(value, _)| value == item) {
+            Some(&known) => known,
+            None => (item, self.number(item)),
+        });
+        let numbered: Vec<(Datum, u32)> = numbered.collect();
+        let mut numbers: Vec<u32> = numbered.iter().map(|&(_, number)| number).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        self.latest = numbered;
+        numbers
     }
 }
 
@@ -82,10 +105,8 @@ impl Model for Set {
             "read" if operation.result.is_null() => Ok(SetCall::Read(0)),
             "read" => match history.values.as_list(operation.result) {
                 Some(items) => {
-                    let mut items: Vec<u32> = items.iter().map(|&item| self.number(item)).collect();
-                    items.sort_unstable();
-                    items.dedup();
-                    Ok(SetCall::Read(self.states.number(items)))
+                    let numbers = self.numbers(items);
+                    Ok(SetCall::Read(self.states.number(numbers)))
                 }
                 None => {
                     let result = history.values.to_json(operation.result);
