@@ -56,7 +56,7 @@ struct Search<'h, M: Model> {
     number: u128,
     /// States that an uncertain call needs.
     hoped_for: HashSet<(u32, u32)>,
-    hashers: [DefaultHashBuilder; 2],
+    hasher: DefaultHashBuilder,
 }
 
 /// Searches; `demands` are pairs of places, the first of which must come first in any order.
@@ -86,7 +86,7 @@ impl<'h, M: Model> Search<'h, M> {
             seen: HashSet::new(),
             number: 0,
             hoped_for: HashSet::new(),
-            hashers: std::array::from_fn(|_| DefaultHashBuilder::default()),
+            hasher: DefaultHashBuilder::default(),
         };
         let mut keys: HashMap<Datum, u32> = HashMap::new();
         let mut session_of: HashMap<u64, usize> = HashMap::new();
@@ -285,8 +285,8 @@ impl<'h, M: Model> Search<'h, M> {
 
     /// Two different configurations have the same number with a probability of 2^-128.
     fn mixed(&self, part: &impl Hash) -> u128 {
-        let half = |hasher: &DefaultHashBuilder| u128::from(hasher.hash_one(part));
-        half(&self.hashers[0]) << 64 | half(&self.hashers[1])
+        let half = |salt: u64| u128::from(self.hasher.hash_one((salt, part)));
+        half(0) << 64 | half(1)
     }
 
     /// What comes next in each process that is not done.
