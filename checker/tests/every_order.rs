@@ -167,6 +167,7 @@ impl Case<'_> {
             ModelKind::Kv => json!(""),
             ModelKind::MultiRegister => json!([null, null]),
             ModelKind::Register | ModelKind::CasRegister => Value::Null,
+            ModelKind::Etcd => unreachable!("it is not generated"),
         }
     }
 

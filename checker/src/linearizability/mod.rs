@@ -22,7 +22,7 @@ use crate::check::{Limits, Outcome, ShapeError};
 use crate::consistency::Consistency;
 use crate::history::{Datum, History};
 use crate::models::{
-    Counter, Model, ModelKind, Register, Registers, Semaphore, Sequence, SequenceKind, Set, Text,
+    Counter, Etcd, Model, ModelKind, Register, Registers, Semaphore, Sequence, SequenceKind, Set, Text,
 };
 use crate::verdict::Verdict;
 use keys::{Key, Keys};
@@ -55,6 +55,7 @@ pub fn check(
         ModelKind::Queue => check_with(name, sequence(SequenceKind::Queue), history, limits),
         ModelKind::Stack => check_with(name, sequence(SequenceKind::Stack), history, limits),
         ModelKind::List => check_with(name, sequence(SequenceKind::List), history, limits),
+        ModelKind::Etcd => check_with(name, Etcd::default, history, limits),
     }
 }
 

@@ -3,6 +3,7 @@
 //! [`model`](Model) is the trait, for one's own models too; each other file is a model.
 
 mod counter;
+mod etcd;
 mod interned;
 mod map;
 mod model;
@@ -18,6 +19,7 @@ use std::str::FromStr;
 use crate::history::{History, Outcome};
 
 pub use counter::{Counter, CounterCall};
+pub use etcd::Etcd;
 pub use map::{Registers, Text, TextCall};
 pub use model::Model;
 pub use mutex::{Semaphore, SemaphoreCall};
@@ -50,10 +52,12 @@ pub enum ModelKind {
     Stack,
     /// `append v`, `read` → all of them in order.
     List,
+    /// Ranges, transactions, leases and watches of one etcd; see the head of `models/etcd/request.rs`.
+    Etcd,
 }
 
 /// All but semaphores, which are as many as there are numbers.
-const NAMED: [(&str, ModelKind); 10] = [
+const NAMED: [(&str, ModelKind); 11] = [
     ("register", ModelKind::Register),
     ("cas-register", ModelKind::CasRegister),
     ("kv", ModelKind::Kv),
@@ -64,6 +68,7 @@ const NAMED: [(&str, ModelKind); 10] = [
     ("queue", ModelKind::Queue),
     ("stack", ModelKind::Stack),
     ("list", ModelKind::List),
+    ("etcd", ModelKind::Etcd),
 ];
 
 impl fmt::Display for ModelKind {
@@ -75,6 +80,10 @@ impl fmt::Display for ModelKind {
         }
     }
 }
+
+/// Kinds of operations on an etcd.
+const ETCD: &[&str] =
+    &["range", "transaction", "grant-lease", "revoke-lease", "watch", "compact", "defragment"];
 
 /// A name that no model has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -112,6 +121,7 @@ impl ModelKind {
                 Some(ModelKind::Set)
             }
             () if only(&["add", "read"]) => Some(ModelKind::Counter),
+            () if only(ETCD) => Some(ModelKind::Etcd),
             () if only(&["txn"]) => Some(ModelKind::MultiRegister),
             () => None,
         }
@@ -130,7 +140,8 @@ impl ModelKind {
             | ModelKind::Set
             | ModelKind::Queue
             | ModelKind::Stack
-            | ModelKind::List => false,
+            | ModelKind::List
+            | ModelKind::Etcd => false,
         }
     }
 
