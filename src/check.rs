@@ -13,20 +13,21 @@ use serde_json::json;
 
 use crate::duration::Span;
 use crate::error::Error;
-use crate::{history_file, witness_file};
+use crate::history_file::{self, Reading};
+use crate::witness_file;
 
 /// Check recorded histories
 #[derive(Debug, Args)]
 pub struct CheckArguments {
-    /// History files, also packed with gzip or zstd
+    /// History files, also packed with gzip or zstd, or folders with a report of etcd's robustness tests
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// How the files are written: auto (by content), jsonl, edn, json-array, jepsen-log, porcupine-kv, collection-log,
-    /// awdit
+    /// awdit, etcd-report
     #[arg(long, default_value = "auto")]
     format: String,
     /// What they are held against: auto (by the names of operations), register, cas-register, kv, multi-register, mutex,
-    /// semaphore:N, counter, set, queue, stack, list; of transactions append, rw-register, bank, bank-overdraft, long-fork
+    /// semaphore:N, counter, set, queue, stack, list, etcd; of transactions append, rw-register, bank, bank-overdraft, long-fork
     #[arg(long, default_value = "auto")]
     model: String,
     /// What is asked for [default: the strongest there is for the model; causal where a file has no times]: linearizable, sequential, causal, read-your-writes,
@@ -40,7 +41,7 @@ pub struct CheckArguments {
     /// Give up after so long, a file
     #[arg(long, default_value = "60s")]
     time_limit: Span,
-    /// Give up when the search remembers more than so many megabytes
+    /// Give up when the history and the search take more than so many megabytes, a file
     #[arg(long, default_value_t = 4096, value_name = "MB")]
     memory_limit: usize,
     /// Keys checked at the same time
@@ -119,7 +120,14 @@ impl Question {
 fn check_file(file: &Path, question: &Question, arguments: &CheckArguments) -> Result<Verdict, Error> {
     let start = Instant::now();
     let name = file.display();
-    let mut recorded = history_file::read(file, question.format)?;
+    let memory_bytes = arguments.memory_limit.saturating_mul(1 << 20);
+    let mut recorded = match history_file::read_within(file, question.format, memory_bytes)? {
+        Reading::Whole(recorded) => recorded,
+        Reading::TooLarge { reason, operations } => {
+            say_unread(file, &reason, operations, arguments.json);
+            return Ok(Verdict::Unknown);
+        }
+    };
     for notice in &recorded.notices {
         eprintln!("rafture: {name}: {notice}");
     }
@@ -140,7 +148,7 @@ fn check_file(file: &Path, question: &Question, arguments: &CheckArguments) -> R
     let out_of_time = || start.elapsed() > arguments.time_limit.0;
     let limits = Limits {
         out_of_time: &out_of_time,
-        memory_bytes: Some(arguments.memory_limit << 20),
+        memory_bytes: Some(memory_bytes.saturating_sub(history.memory_bytes())),
         threads: arguments.threads,
         witness: arguments.witness.is_some(),
     };
@@ -218,6 +226,23 @@ fn check_file(file: &Path, question: &Question, arguments: &CheckArguments) -> R
         }
     }
     Ok(outcome.verdict)
+}
+
+/// The verdict about a file that needs more memory than it may have.
+fn say_unread(file: &Path, reason: &str, operations: usize, is_json: bool) {
+    let verdict = Verdict::Unknown;
+    if is_json {
+        let line = json!({
+            "file": file,
+            "verdict": verdict,
+            "engine": "none",
+            "operations": operations,
+            "reason": reason,
+        });
+        println!("{line}");
+        return;
+    }
+    println!("{}: {verdict}\n  {reason}", file.display());
 }
 
 /// One operation of the evidence as a line.

@@ -97,7 +97,9 @@ pub struct ShapeError {
 /// The names of the promises that are decided for a model, strongest first, as one line.
 fn decided(model: ModelKind) -> String {
     let is_decided = |&consistency: &Consistency| {
-        consistency == Consistency::Linearizable || sessions::decides(model, consistency)
+        consistency == Consistency::Linearizable
+            || sessions::decides(model, consistency)
+            || transactions::decides(model, consistency)
     };
     let fitting = Consistency::all().filter(|consistency| consistency.fits(model));
     fitting.filter(is_decided).map(|consistency| consistency.to_string()).collect::<Vec<_>>().join(", ")
@@ -109,7 +111,10 @@ fn decided(model: ModelKind) -> String {
 /// An operation that the model does not have, a value of the wrong shape, or a promise that is none about this model.
 pub fn check(history: &History, question: &Question, limits: &Limits<'_>) -> Result<Outcome, ShapeError> {
     let Question { model, consistency, initial } = *question;
-    let speaks_of_time = matches!(consistency, Consistency::Linearizable | Consistency::StrictSerializable);
+    let speaks_of_time = matches!(
+        consistency,
+        Consistency::Linearizable | Consistency::StrictSerializable | Consistency::StrongSnapshotIsolation
+    );
     if speaks_of_time && !history.is_timed() {
         let hint = "`--consistency causal`";
         let message = format!("the history has no times, and `{consistency}` is about them (hint: {hint})");
@@ -119,7 +124,7 @@ pub fn check(history: &History, question: &Question, limits: &Limits<'_>) -> Res
         return sessions::check(history, question, limits);
     }
     match consistency {
-        _ if model.is_transactional() && consistency.fits(model) => {
+        _ if transactions::decides(model, consistency) => {
             transactions::check(history, (model, consistency), initial, limits)
         }
         Consistency::Linearizable => linearizability::check(history, model, initial, limits),

@@ -3,6 +3,8 @@
 //! Each operation that happened is there once, one that may have happened at most once, one that failed never; none comes
 //! before another that had ended before it began; and one copy of the object, asked in this order, gives these results.
 
+mod etcd;
+
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
@@ -51,6 +53,7 @@ fn start((model, initial): (ModelKind, &Value)) -> Value {
         ModelKind::Mutex | ModelKind::Semaphore(_) | ModelKind::Counter => json!(0),
         ModelKind::Kv => json!(""),
         ModelKind::MultiRegister | ModelKind::RwRegister | ModelKind::Append => json!({}),
+        ModelKind::Etcd => etcd::start(),
         _ => json!([]),
     }
 }
@@ -58,6 +61,9 @@ fn start((model, initial): (ModelKind, &Value)) -> Value {
 /// Whether the operation can have had its result; then `state` is what it left.
 fn step(history: &History, of: (ModelKind, &Value), state: &mut Value, done: &Operation) -> Option<bool> {
     let ((model, first), known) = (of, done.outcome == Outcome::Ok);
+    if model == ModelKind::Etcd {
+        return etcd::step(history, state, done);
+    }
     let [argument, result] = [done.argument, done.result].map(|value| history.values.to_json(value));
     let permits = if let ModelKind::Semaphore(permits) = model { permits.into() } else { 1 };
     let sorted = |items: &[Value]| BTreeSet::from_iter(items.iter().map(Value::to_string));

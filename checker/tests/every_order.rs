@@ -171,6 +171,7 @@ impl Case<'_> {
             | ModelKind::Bank
             | ModelKind::BankOverdraft
             | ModelKind::LongFork => unreachable!("no history of transactions is made here"),
+            ModelKind::Etcd => unreachable!("it is not generated"),
         }
     }
 

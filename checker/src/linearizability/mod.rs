@@ -22,7 +22,7 @@ use crate::check::{Limits, Outcome, ShapeError};
 use crate::consistency::Consistency;
 use crate::history::{Datum, History};
 use crate::models::{
-    Counter, Model, ModelKind, Register, Registers, Semaphore, Sequence, SequenceKind, Set, Text,
+    Counter, Etcd, Model, ModelKind, Register, Registers, Semaphore, Sequence, SequenceKind, Set, Text,
 };
 use crate::verdict::Verdict;
 use keys::{Key, Keys};
@@ -66,6 +66,7 @@ pub fn check(
             let message = format!("a `{model}` is judged as transactions, not as one object");
             Err(ShapeError { line: None, message })
         }
+        ModelKind::Etcd => check_with(name, Etcd::default, history, limits),
     }
 }
 

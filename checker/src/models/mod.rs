@@ -4,6 +4,7 @@
 
 mod chains;
 mod counter;
+mod etcd;
 mod interned;
 mod map;
 mod model;
@@ -22,6 +23,7 @@ use crate::history::{Datum, History, Operation, Outcome};
 
 pub use counter::{Counter, CounterCall};
 pub(crate) use map::{MicroOperation, steps_of};
+pub use etcd::Etcd;
 pub use map::{Registers, Text, TextCall};
 pub use model::Model;
 pub use mutex::{Semaphore, SemaphoreCall};
@@ -64,10 +66,12 @@ pub enum ModelKind {
     BankOverdraft,
     /// `write` of one micro-operation `["w", key, value]`, once for each key, and `read` of several `["r", key, value]`.
     LongFork,
+    /// Ranges, transactions, leases and watches of one etcd; see the head of `models/etcd/request.rs`.
+    Etcd,
 }
 
 /// All but semaphores, which are as many as there are numbers.
-const NAMED: [(&str, ModelKind); 15] = [
+const NAMED: [(&str, ModelKind); 16] = [
     ("register", ModelKind::Register),
     ("cas-register", ModelKind::CasRegister),
     ("kv", ModelKind::Kv),
@@ -83,6 +87,7 @@ const NAMED: [(&str, ModelKind); 15] = [
     ("bank", ModelKind::Bank),
     ("bank-overdraft", ModelKind::BankOverdraft),
     ("long-fork", ModelKind::LongFork),
+    ("etcd", ModelKind::Etcd),
 ];
 
 impl fmt::Display for ModelKind {
@@ -94,6 +99,10 @@ impl fmt::Display for ModelKind {
         }
     }
 }
+
+/// Kinds of operations on an etcd.
+const ETCD: &[&str] =
+    &["range", "transaction", "grant-lease", "revoke-lease", "watch", "compact", "defragment"];
 
 /// A name that no model has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -136,6 +145,7 @@ impl ModelKind {
                 Some(ModelKind::Set)
             }
             () if only(&["add", "read"]) => Some(ModelKind::Counter),
+            () if only(ETCD) => Some(ModelKind::Etcd),
             () if only(&["txn"]) => Some(ModelKind::MultiRegister),
             () => None,
         }
@@ -154,7 +164,8 @@ impl ModelKind {
             | ModelKind::Set
             | ModelKind::Queue
             | ModelKind::Stack
-            | ModelKind::List => false,
+            | ModelKind::List
+            | ModelKind::Etcd => false,
             ModelKind::Append
             | ModelKind::RwRegister
             | ModelKind::Bank

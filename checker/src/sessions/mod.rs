@@ -35,7 +35,7 @@ use crate::failure::Failure;
 use crate::history::{History, Outcome as Ended};
 use crate::linearizability;
 use crate::models::{
-    Counter, Model, ModelKind, Register, Registers, Semaphore, Sequence, SequenceKind, Set, Text,
+    Counter, Etcd, Model, ModelKind, Register, Registers, Semaphore, Sequence, SequenceKind, Set, Text,
 };
 use crate::verdict::Verdict;
 use facts::{Facts, NoFacts};
@@ -296,6 +296,7 @@ fn searched(
         ModelKind::Queue => with(history, sequence(SequenceKind::Queue), pairs, limits),
         ModelKind::Stack => with(history, sequence(SequenceKind::Stack), pairs, limits),
         ModelKind::List => with(history, sequence(SequenceKind::List), pairs, limits),
+        ModelKind::Etcd => with(history, Etcd::default, pairs, limits),
         ModelKind::Append
         | ModelKind::RwRegister
         | ModelKind::Bank

@@ -54,22 +54,21 @@ struct Found {
     order: Option<Vec<u32>>,
 }
 
+/// Whether it is decided here.
+pub(crate) fn decides(model: ModelKind, consistency: Consistency) -> bool {
+    model.is_transactional() && anomaly::is_decided(consistency)
+}
+
 /// Holds a history of transactions against a promise about them; registers hold `initial` at first.
 ///
 /// # Errors
-/// An operation that is no transaction of this model, or a promise that nothing here tells of.
-pub fn check(
+/// An operation that is no transaction of this model, or a value of the wrong shape.
+pub(crate) fn check(
     history: &History,
     (model, consistency): (ModelKind, Consistency),
     initial: Datum,
     limits: &Limits<'_>,
 ) -> Result<Outcome, ShapeError> {
-    if !anomaly::is_decided(consistency) {
-        let message = format!(
-            "`{consistency}` of `{model}` is not decided (hint: `read-committed` or `snapshot-isolation`)"
-        );
-        return Err(ShapeError { line: None, message });
-    }
     let found = match model {
         ModelKind::Bank => bank::find(history, false)?,
         ModelKind::BankOverdraft => bank::find(history, true)?,

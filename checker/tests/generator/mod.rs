@@ -138,6 +138,7 @@ fn asked(shape: &Shape, random: &mut ChaCha8Rng, fresh: &mut u64) -> (&'static s
         ModelKind::Kv if share < 0.4 => ("get", Value::Null),
         ModelKind::Kv if share < 0.6 => ("put", json!(format!("p{};", value(random)))),
         ModelKind::Kv => ("append", json!(format!("a{};", value(random)))),
+        ModelKind::Etcd => unreachable!("what an etcd answers is recorded, not generated"),
         ModelKind::MultiRegister | ModelKind::RwRegister => {
             let steps: Vec<Value> = (0..1 + random.random_range(0..2))
                 .map(|_| {

@@ -4,7 +4,8 @@
 //! Sessions become processes, one after another. That order means nothing, and the history says so
 //! ([`History::is_timed`](super::super::History::is_timed)).
 
-use super::super::EventKind;
+use super::super::{EventKind, Process};
+use super::log::put_on_tape;
 use super::super::operation::{History, Record};
 use super::super::value::{Datum, Values};
 
@@ -66,6 +67,7 @@ impl Transaction {
         for (kind, steps) in [(EventKind::Invoke, &mut self.asked), (EventKind::Ok, &mut self.told)] {
             let value = history.values.list(steps);
             steps.clear();
+            put_on_tape(history, (Process::Client(self.session), kind, "txn"), value, line);
             history.record(&Record {
                 time: u64::from(line),
                 process: self.session,
