@@ -154,6 +154,10 @@ fn show(recorded: &Recorded) -> Result<Verdict, Error> {
 }
 
 fn write(recorded: &Recorded, tape: &[Taped], output: &Output) -> Result<Verdict, Error> {
+    if !recorded.history.is_timed() {
+        let message = "the history has no times, and every format that can be written claims some";
+        return Err(Error::Input(format!("{message} (hint: check it as it is)")));
+    }
     let name = output.output.as_ref().map_or("standard output".into(), |path| path.display().to_string());
     let cannot = |error: std::io::Error| {
         Error::Harness(format!(

@@ -90,12 +90,22 @@ fn value_of(values: &mut Values, text: &str) -> Result<Datum, String> {
     forms.form(values).map_err(|_| format!("`{}` is no value", text.trim()))
 }
 
-/// Takes a line of a collection's log.
-pub(super) fn take_collection(history: &mut History, line: &str, number: u32) -> Result<(), Wrong> {
-    take_deed(history, line, number).map_err(whole)
+/// Whether a collection is a stack, where the line tells what it is. Some logs say `add` and `remove` whatever they are of.
+pub(super) fn is_stack(line: &str) -> Option<bool> {
+    line.split_once("@object").map(|(_, object)| object.contains("stack"))
 }
 
-fn take_deed(history: &mut History, line: &str, number: u32) -> Result<(), String> {
+/// Takes a line of a collection's log.
+pub(super) fn take_collection(
+    history: &mut History,
+    line: &str,
+    number: u32,
+    is_stack: bool,
+) -> Result<(), Wrong> {
+    take_deed(history, line, number, is_stack).map_err(whole)
+}
+
+fn take_deed(history: &mut History, line: &str, number: u32, is_stack: bool) -> Result<(), String> {
     let line = line.split('#').next().expect("the first piece").trim();
     if line.is_empty() {
         return Ok(());
@@ -110,6 +120,8 @@ fn take_deed(history: &mut History, line: &str, number: u32) -> Result<(), Strin
         let (name, argument) = call.trim_start().split_at(end);
         let argument = argument.trim().trim_start_matches('(').trim_end_matches(')').trim();
         let f = match name {
+            "add" if is_stack => "push",
+            "remove" if is_stack => "pop",
             "enq" | "enqueue" | "add" => "enqueue",
             "deq" | "dequeue" | "remove" => "dequeue",
             "push" => "push",

@@ -110,6 +110,8 @@ struct Lines {
     line: usize,
     /// What several lines make up.
     transaction: Transaction,
+    /// The log says that its collection is a stack.
+    is_stack: bool,
 }
 
 /// A line longer than this is no event; without a bound, a file of no lines would be read into memory.
@@ -260,7 +262,11 @@ impl Reader {
         let number = u32::try_from(number).unwrap_or(u32::MAX);
         let taken = match self.format {
             Some(Format::JepsenLog) => log::take_jepsen(&mut self.history, text, number),
-            _ => log::take_collection(&mut self.history, text, number),
+            _ => {
+                let is_stack = log::is_stack(text).unwrap_or(self.lines().is_stack);
+                self.lines().is_stack = is_stack;
+                log::take_collection(&mut self.history, text, number, is_stack)
+            }
         };
         taken.map_err(wrong)
     }
