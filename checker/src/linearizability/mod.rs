@@ -5,8 +5,11 @@
 //! order among the calls that `problem` lays out. `shrink` cuts a failing key down to what is needed to fail, and `explain`
 //! puts that into words.
 
+mod depth_first;
 mod explain;
+mod frontier;
 mod keys;
+mod layout;
 mod monitors;
 mod problem;
 mod search;
@@ -204,7 +207,7 @@ fn judge<M: Model>(
         memory_bytes: limits.memory_bytes.map_or(usize::MAX, |bytes| bytes / threads),
         steps: u64::MAX,
     };
-    let end = match search::search(&key.model, &key.timed, &bounds).0 {
+    let end = match search::search_keeping(&key.model, &key.timed, limits.witness, &bounds).0 {
         End::Linearized(order) => KeyEnd::Linearized(places(order)),
         End::Stuck { rank, core, .. } => KeyEnd::Violated { core, rank },
         End::GaveUp { reason, hint, rank } => {

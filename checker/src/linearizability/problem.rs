@@ -1,232 +1,184 @@
-//! The operations of one key, laid out for the search.
+//! The operations of one key, laid out for the search: in which order they end, and what is known of them as a whole.
 //!
-//! The one idea: completed operations are ranked by completion. When the first that has no place yet is `base`, then
-//! all before it are placed, and of those behind it only the ones that were open when `base` completed can be. They
-//! are few, each has a *slot* of its own while it is open, and so a bit mask of slots tells them apart: the size of a
-//! configuration does not depend on the length of the history.
+//! The one idea: an operation that never completed need not have happened, so those that nobody can have observed are left out here,
+//! and those that do the same are one *class* of which only a number can be taken.
 
 use std::collections::{HashMap, HashSet};
 
-use super::slots::Slots;
 use super::timed::Timed;
 use crate::models::Model;
 
 /// No state.
 pub(super) const NONE: u32 = u32::MAX;
 
-/// A completed call with its hints.
-#[derive(Debug)]
-pub(super) struct Known<C, S> {
-    pub(super) call: C,
-    /// Index in what the problem was built from.
-    pub(super) origin: u32,
+/// What a call depends on and what it leaves behind, by numbers of states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Hints {
     pub(super) needs: u32,
     pub(super) makes: u32,
-    pub(super) is_read: bool,
-    pub(super) completed: u32,
-    /// Its slot.
-    pub(super) bit: S,
 }
 
-impl<C, S> Known<C, S> {
+impl Hints {
+    pub(super) fn of<M: Model>(model: &M, call: &M::Call) -> Hints {
+        Hints { needs: model.needs(call).unwrap_or(NONE), makes: model.makes(call).unwrap_or(NONE) }
+    }
+
     /// Whether it overwrites, whatever was there.
-    pub(super) fn is_blind(&self) -> bool {
+    pub(super) fn is_blind(self) -> bool {
         self.needs == NONE && self.makes != NONE
+    }
+
+    /// Whether it may depend on the state in ways that the model does not tell.
+    pub(super) fn sees_any(self) -> bool {
+        self.needs == NONE && self.makes == NONE
     }
 }
 
-/// Open calls that do the same: whichever was invoked first may go first, so a number tells which have gone.
+/// Calls that are open for ever and do the same: whichever was invoked first may go first, so a number tells which have gone.
 #[derive(Debug)]
 pub(super) struct Class<C> {
     pub(super) call: C,
-    pub(super) needs: u32,
-    pub(super) makes: u32,
-    /// Invocation and origin of each, in order of invocation.
-    pub(super) members: Vec<(u32, u32)>,
+    pub(super) hints: Hints,
+    /// Origins of each, in order of invocation.
+    pub(super) members: Vec<u32>,
 }
 
-/// What the search works on. Tables of states are indexed by their numbers.
-pub(super) struct Problem<'m, M: Model, S> {
-    pub(super) model: &'m M,
-    /// The completed ones by rank.
-    pub(super) calls: Vec<Known<M::Call, S>>,
-    /// Ranks behind each that were open when it completed, one after another; `window_ends` cuts them.
-    windows: Vec<u32>,
-    window_ends: Vec<usize>,
+/// What the search works on. An *origin* is an index in what it was built from; tables of states are indexed by their numbers.
+pub(super) struct Problem<'t, M: Model> {
+    pub(super) model: &'t M,
+    /// In order of invocation.
+    pub(super) timed: &'t [Timed<M::Call>],
+    /// Origins of the completed ones, in order of completion.
+    pub(super) completions: Vec<u32>,
     pub(super) classes: Vec<Class<M::Call>>,
+    /// Origin and class of their members, in order of invocation.
+    pub(super) open_for_ever: Vec<(u32, u32)>,
     /// Classes that make a state.
     pub(super) classes_making: HashMap<u32, Vec<u32>>,
     /// Classes that give no hint what they make.
     pub(super) classes_unknown: Vec<u32>,
     /// How many completed calls need each state.
     pub(super) needs: Vec<u32>,
-    /// How many calls, completed or open, make it.
+    /// How many calls, completed or open for ever, make it.
     pub(super) makers: Vec<u32>,
-    /// Whether an open call needs it.
-    pub(super) needed_by_open: Vec<bool>,
-    /// Least rank that needs it, or `NONE`.
-    pub(super) needed_first: Vec<u32>,
-    /// The most that were open at once.
+    /// Whether a completed call may have seen any state.
+    pub(super) sees_any: bool,
+    /// The most that were open at once, of those that completed.
     pub(super) width: usize,
 }
 
-impl<'m, M: Model, S: Slots> Problem<'m, M, S> {
-    pub(super) fn new(model: &'m M, timed: &[Timed<M::Call>]) -> Problem<'m, M, S> {
+impl<'t, M: Model> Problem<'t, M> {
+    pub(super) fn new(model: &'t M, timed: &'t [Timed<M::Call>]) -> Problem<'t, M> {
+        assert!(timed.is_sorted_by_key(|timed| timed.invoked), "calls come in order of invocation");
+        let mut completions: Vec<u32> =
+            (0..timed.len() as u32).filter(|&at| timed[at as usize].completed.is_some()).collect();
+        completions.sort_unstable_by_key(|&at| timed[at as usize].completed);
         let mut problem = Problem {
             model,
-            calls: ranked(model, timed),
-            windows: Vec::new(),
-            window_ends: Vec::new(),
+            timed,
+            width: width(timed, &completions),
+            completions,
             classes: Vec::new(),
+            sees_any: false,
+            open_for_ever: Vec::new(),
             classes_making: HashMap::new(),
             classes_unknown: Vec::new(),
             needs: Vec::new(),
             makers: Vec::new(),
-            needed_by_open: Vec::new(),
-            needed_first: Vec::new(),
-            width: 0,
         };
-        problem.lay_windows(timed);
-        problem.classify(timed);
+        problem.sees_any = problem.completions.iter().any(|&at| problem.hints(at).sees_any());
+        problem.classify();
         problem.count();
         problem
     }
 
-    /// Ranks behind `base` that were open when it completed.
-    pub(super) fn window(&self, base: usize) -> &[u32] {
-        let start = base.checked_sub(1).map_or(0, |last| self.window_ends[last]);
-        &self.windows[start..self.window_ends[base]]
+    pub(super) fn hints(&self, at: u32) -> Hints {
+        Hints::of(self.model, &self.timed[at as usize].call)
     }
 
-    /// The origin of a completed call that saw a state which nobody made: then no order helps.
+    /// A completed call that saw a state which nobody made: then no order helps.
     pub(super) fn phantom(&self) -> Option<u32> {
         let initial = self.model.number(&self.model.initial());
         let is_phantom =
             |needs: u32| needs != NONE && self.makers[needs as usize] == 0 && Some(needs) != initial;
-        self.calls.iter().find(|call| is_phantom(call.needs)).map(|call| call.origin)
-    }
-
-    fn lay_windows(&mut self, timed: &[Timed<M::Call>]) {
-        let mut invocations: Vec<(u32, u32)> = (self.calls.iter().zip(0..))
-            .map(|(call, rank)| (timed[call.origin as usize].invoked, rank))
-            .collect();
-        invocations.sort_unstable();
-        let mut invocations = invocations.into_iter().peekable();
-        let mut open: Vec<u32> = Vec::new();
-        let mut slots: Vec<usize> = vec![0; self.calls.len()];
-        let mut free: Vec<usize> = Vec::new();
-        for rank in 0..self.calls.len() {
-            let completed = self.calls[rank].completed;
-            while let Some((_, next)) = invocations.next_if(|&(invoked, _)| invoked < completed) {
-                let slot = free.pop().unwrap_or_else(|| {
-                    self.width += 1;
-                    self.width - 1
-                });
-                slots[next as usize] = slot;
-                self.calls[next as usize].bit = S::of(slot);
-                let at = open.partition_point(|&other| other < next);
-                open.insert(at, next);
-            }
-            let first = open.remove(0) as usize;
-            assert_eq!(first, rank, "the first to complete has the least rank");
-            free.push(slots[rank]);
-            self.windows.extend_from_slice(&open);
-            self.window_ends.push(self.windows.len());
-        }
+        self.completions.iter().copied().find(|&at| is_phantom(self.hints(at).needs))
     }
 
     /// Keeps the open calls that can have been observed. One that makes a state which no completed call needs, nor an
     /// open one that is kept, is necessary in no order: taken out of it, the next call that changes the state
     /// overwrites it, and nobody looked in between. Reads without a result say nothing.
-    fn classify(&mut self, timed: &[Timed<M::Call>]) {
-        let model = self.model;
-        let mut open: Vec<usize> = (0..timed.len())
-            .filter(|&at| timed[at].completed.is_none() && !model.is_read(&timed[at].call))
-            .collect();
-        open.sort_unstable_by_key(|&at| timed[at].invoked);
-        let hints = |at: usize| {
-            let call = &timed[at].call;
-            let (needs, makes) = (model.needs(call), model.makes(call));
-            (needs.unwrap_or(NONE), makes.unwrap_or(NONE))
+    fn classify(&mut self) {
+        let is_open = |&(_, timed): &(u32, &Timed<M::Call>)| {
+            timed.completed.is_none() && !self.model.is_read(&timed.call)
         };
-        let needed = self.calls.iter().map(|call| call.needs);
-        let observed = observed_states(needed, open.iter().map(|&at| hints(at)));
-        let mut class_of: HashMap<&M::Call, usize> = HashMap::new();
+        let open: Vec<u32> = (0..).zip(self.timed).filter(is_open).map(|(at, _)| at).collect();
+        if open.is_empty() {
+            return;
+        }
+        let needed = self.completions.iter().map(|&at| self.hints(at).needs);
+        let observed = observed_states(needed, open.iter().map(|&at| self.hints(at)));
+        let mut class_of: HashMap<&M::Call, u32> = HashMap::new();
         for at in open {
-            let (needs, makes) = hints(at);
-            if makes != NONE && !observed.contains(&makes) {
+            let hints = self.hints(at);
+            if hints.makes != NONE && !self.sees_any && !observed.contains(&hints.makes) {
                 continue;
             }
-            let class = *class_of.entry(&timed[at].call).or_insert_with(|| {
-                self.classes.push(Class { call: timed[at].call.clone(), needs, makes, members: Vec::new() });
-                self.classes.len() - 1
+            let call = &self.timed[at as usize].call;
+            let class = *class_of.entry(call).or_insert_with(|| {
+                self.classes.push(Class { call: call.clone(), hints, members: Vec::new() });
+                self.classes.len() as u32 - 1
             });
-            let member = (timed[at].invoked, at as u32);
-            self.classes[class].members.push(member);
+            self.classes[class as usize].members.push(at);
+            self.open_for_ever.push((at, class));
         }
     }
 
     fn count(&mut self) {
         let initial = self.model.number(&self.model.initial()).unwrap_or(0);
-        let hints = self.calls.iter().map(|call| [call.needs, call.makes]);
-        let hints = hints.chain(self.classes.iter().map(|class| [class.needs, class.makes]));
-        let last = hints.flatten().filter(|&state| state != NONE).fold(initial, u32::max);
-        let states = last as usize + 1;
-        self.needs = vec![0; states];
-        self.makers = vec![0; states];
-        self.needed_by_open = vec![false; states];
-        self.needed_first = vec![NONE; states];
-        for (call, rank) in self.calls.iter().zip(0..) {
-            if call.needs != NONE {
-                self.needs[call.needs as usize] += 1;
-                let first = &mut self.needed_first[call.needs as usize];
-                *first = rank.min(*first);
+        let completed = self.completions.iter().map(|&at| self.hints(at));
+        let all = completed.chain(self.classes.iter().map(|class| class.hints));
+        let numbers = all.flat_map(|hints| [hints.needs, hints.makes]);
+        let last = numbers.filter(|&state| state != NONE).fold(initial, u32::max);
+        let (mut needs, mut makers) = (vec![0; last as usize + 1], vec![0; last as usize + 1]);
+        for &at in &self.completions {
+            let hints = self.hints(at);
+            if hints.needs != NONE {
+                needs[hints.needs as usize] += 1;
             }
-            if call.makes != NONE {
-                self.makers[call.makes as usize] += 1;
+            if hints.makes != NONE {
+                makers[hints.makes as usize] += 1;
             }
         }
         for (class, number) in self.classes.iter().zip(0..) {
-            if class.needs != NONE {
-                self.needed_by_open[class.needs as usize] = true;
-            }
-            if class.makes == NONE {
+            if class.hints.makes == NONE {
                 self.classes_unknown.push(number);
                 continue;
             }
-            self.makers[class.makes as usize] += class.members.len() as u32;
-            let making = self.classes_making.entry(class.makes).or_default();
-            making.push(number);
+            makers[class.hints.makes as usize] += class.members.len() as u32;
+            self.classes_making.entry(class.hints.makes).or_default().push(number);
         }
+        (self.needs, self.makers) = (needs, makers);
     }
 }
 
-fn ranked<M: Model, S: Slots>(model: &M, timed: &[Timed<M::Call>]) -> Vec<Known<M::Call, S>> {
-    let known = |(timed, origin): (&Timed<M::Call>, u32)| {
-        Some(Known {
-            completed: timed.completed?,
-            origin,
-            needs: model.needs(&timed.call).unwrap_or(NONE),
-            makes: model.makes(&timed.call).unwrap_or(NONE),
-            is_read: model.is_read(&timed.call),
-            call: timed.call.clone(),
-            bit: S::default(),
-        })
-    };
-    let mut calls: Vec<Known<M::Call, S>> = timed.iter().zip(0..).filter_map(known).collect();
-    calls.sort_unstable_by_key(|call| call.completed);
-    calls
+fn width<C>(timed: &[Timed<C>], completions: &[u32]) -> usize {
+    let mut completions = completions.iter().map(|&at| timed[at as usize].deadline()).peekable();
+    let (mut open, mut most) = (0, 0);
+    for timed in timed.iter().filter(|timed| timed.completed.is_some()) {
+        while completions.next_if(|&completed| completed < timed.invoked).is_some() {
+            open -= 1;
+        }
+        open += 1;
+        most = most.max(open);
+    }
+    most
 }
 
 /// States that a completed call needs, and those that an open call needs which makes one of them, and so on.
-/// `open` are pairs of what each needs and makes.
-fn observed_states(
-    needed: impl Iterator<Item = u32>,
-    open: impl Iterator<Item = (u32, u32)>,
-) -> HashSet<u32> {
+fn observed_states(needed: impl Iterator<Item = u32>, open: impl Iterator<Item = Hints>) -> HashSet<u32> {
     let mut needs_of_makers: HashMap<u32, Vec<u32>> = HashMap::new();
     let mut waiting: Vec<u32> = needed.collect();
-    for (needs, makes) in open {
+    for Hints { needs, makes } in open {
         if makes == NONE {
             waiting.push(needs);
         } else if needs != NONE {

@@ -1,18 +1,19 @@
-//! The search of Wing and Gong (1993) with the memo of Lowe (2017): depth first through the orders in which the
-//! operations of one key can have taken effect, never twice from the same configuration.
+//! The search: forward through the events with all configurations that are possible, and none that another one covers.
 //!
-//! It only ever steps to a call that was invoked before the first unplaced one completed. Four rules keep it short.
+//! It is the search of Wing and Gong (1993) with just-in-time linearization (Lowe 2017), breadth first: an operation gets its place
+//! when it completes and has none, and before it only what must come before it. What the past was is forgotten at every event, so
+//! memory stays with the operations that are open. Five rules keep the configurations few.
 //! - A read that the state allows is taken at once. It changes nothing, so any order from here in which it comes
 //!   later stays an order when it is moved to the front.
+//! - A blind write is placed before it completes only if somebody who is open needs what it makes, and then somebody must see it.
+//!   Placed or not, all blind writes that are open with it are done (`frontier`).
+//! - Of open calls that do the same, the first to complete goes first, and one that is open for ever goes last.
+//! - A call that is open for ever is tried only when some open call needs what it makes.
 //! - A state that completed calls still need is not left when no call remains that could make it again.
-//! - Before a blind write, every other open blind write whose value nobody needs is placed too: it is overwritten
-//!   before anybody looks, and so needs no place of its own later.
-//! - A call that is open for ever is tried last, and only when some open call needs what it makes.
 
-use std::collections::HashSet;
-use std::hash::{BuildHasherDefault, Hash, Hasher};
-
-use super::problem::{Known, NONE, Problem};
+use super::depth_first;
+use super::frontier::{Configuration, START, Step, Taken, Trail, insert};
+use super::problem::{Class, Hints, NONE, Problem};
 use super::slots::{Slots, Wide};
 use super::timed::Timed;
 use crate::models::Model;
@@ -20,7 +21,7 @@ use crate::models::Model;
 /// How a search ended.
 #[derive(Debug)]
 pub(super) enum End {
-    /// An order was found; origins.
+    /// An order was found; origins, unless nobody asked for them.
     Linearized(Vec<u32>),
     /// There is none. `rank` completed calls could be placed; origins of the longest order are in `order`.
     /// `core`: origins of a few that suffice, where they are known.
@@ -39,54 +40,52 @@ pub(super) struct Bounds<'a> {
 /// Steps between two looks at the clock.
 const STEPS_PER_LOOK: u64 = 4096;
 
-/// The longest order is kept of at most this many calls: such histories are drawn. For long ones the copies would
-/// add up to the square of the length.
+/// How much is left out, in one search after the other: whether of configurations that differ by what was taken of the operations that
+/// are open for ever only the one with the fewest is kept, and how many are gone on with at most. There can be very many of
+/// those, and nearly all lead to an order.
+const WIDTHS: [(bool, usize); 4] = [(true, 32), (true, 1024), (false, 8192), (false, usize::MAX)];
+
+/// How far it goes where compare-and-sets are open for ever, before the depth-first search is asked: such a call can lead from any
+/// state to any other, and the configurations multiply.
+const STEPS_BEFORE_DEPTH: u64 = 20_000;
+
+/// Orders are kept of histories of at most this many calls without being asked for: such histories are drawn.
 const ORDER_CALLS_MAX: usize = 1000;
 
-/// All that the future depends on.
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct Configuration<T, S> {
-    /// Least rank that has no place yet.
-    base: u32,
-    /// Slots of the ranks behind it that have one.
-    placed: S,
-    state: T,
-    /// Sum of the weights of the open calls that were taken; see [`weight`].
-    taken: u128,
-}
-
-struct Frame<T, S> {
-    at: Configuration<T, S>,
-    /// Length of the order when it was entered.
-    order: usize,
-    /// Where its choices begin; they end where those of the next frame begin.
-    choices: usize,
-}
-
-struct Search<'p, 'm, M: Model, S> {
-    problem: &'p Problem<'m, M, S>,
-    memo: HashSet<Configuration<M::State, S>, BuildHasherDefault<Mixer>>,
-    frames: Vec<Frame<M::State, S>>,
-    /// Ranks; from the number of ranks on, classes.
-    choices: Vec<u32>,
-    /// The same, of what has its place.
-    order: Vec<u32>,
-    /// What is left of the problem's counts.
-    needs: Vec<u32>,
-    makers: Vec<u32>,
-    class_taken: Vec<u32>,
-    deepest: usize,
-    longest: Vec<u32>,
-}
-
-/// Looks for an order that explains `timed`; also says how many steps that took.
+/// Looks for an order that explains `timed`; also says how many steps that took. Of a long history the order itself is
+/// not kept.
 pub(super) fn search<M: Model>(model: &M, timed: &[Timed<M::Call>], bounds: &Bounds<'_>) -> (End, u64) {
-    // The smaller the sets, the more configurations fit into memory.
-    let small = Problem::<M, u64>::new(model, timed);
-    match small.width {
-        0..=64 => search_with(&small, bounds),
-        65..=128 => search_with(&Problem::<M, u128>::new(model, timed), bounds),
-        width if width <= Wide::COUNT => search_with(&Problem::<M, Wide>::new(model, timed), bounds),
+    search_keeping(model, timed, timed.len() <= ORDER_CALLS_MAX, bounds)
+}
+
+/// The same, and the order is kept if that is wanted.
+pub(super) fn search_keeping<M: Model>(
+    model: &M,
+    timed: &[Timed<M::Call>],
+    keeps_order: bool,
+    bounds: &Bounds<'_>,
+) -> (End, u64) {
+    let problem = Problem::new(model, timed);
+    if let Some(origin) = problem.phantom() {
+        return (End::Stuck { rank: 0, order: Vec::new(), core: Some(vec![origin]) }, 0);
+    }
+    let is_opaque = |class: &Class<M::Call>| !class.hints.is_blind() && class.hints.makes != NONE;
+    if !problem.classes.iter().any(is_opaque) {
+        return forward(&problem, keeps_order, bounds);
+    }
+    let few = Bounds { steps: bounds.steps.min(STEPS_BEFORE_DEPTH), ..*bounds };
+    match forward(&problem, keeps_order, &few) {
+        (End::GaveUp { .. }, steps) if steps > few.steps => depth_first::search(model, timed, bounds),
+        found => found,
+    }
+}
+
+fn forward<M: Model>(problem: &Problem<'_, M>, keeps_order: bool, bounds: &Bounds<'_>) -> (End, u64) {
+    // The smaller the sets, the faster they are compared.
+    match problem.width {
+        0..=64 => widening::<M, u64>(problem, keeps_order, bounds),
+        65..=128 => widening::<M, u128>(problem, keeps_order, bounds),
+        width if width <= Wide::COUNT => widening::<M, Wide>(problem, keeps_order, bounds),
         width => {
             let reason =
                 format!("{width} operations were open at once on one key, more than {}", Wide::COUNT);
@@ -96,357 +95,444 @@ pub(super) fn search<M: Model>(model: &M, timed: &[Timed<M::Call>], bounds: &Bou
     }
 }
 
-fn search_with<M: Model, S: Slots>(problem: &Problem<'_, M, S>, bounds: &Bounds<'_>) -> (End, u64) {
-    if let Some(origin) = problem.phantom() {
-        return (End::Stuck { rank: 0, order: Vec::new(), core: Some(vec![origin]) }, 0);
+/// Searches with the most promising configurations, then with more and more of them, until there is an order or none was
+/// left out.
+fn widening<M: Model, S: Slots>(
+    problem: &Problem<'_, M>,
+    keeps_order: bool,
+    bounds: &Bounds<'_>,
+) -> (End, u64) {
+    let mut steps = 0;
+    for (is_loose, most) in WIDTHS {
+        let mut search = Search::<M, S>::new(problem, keeps_order);
+        (search.is_loose, search.most) = (is_loose, most);
+        search.steps = steps;
+        let end = search.run(bounds);
+        steps = search.steps;
+        if !(search.is_cut && matches!(end, End::Stuck { .. })) {
+            return (end, steps);
+        }
     }
-    let mut search = Search {
-        problem,
-        memo: HashSet::default(),
-        frames: Vec::new(),
-        choices: Vec::new(),
-        order: Vec::new(),
-        needs: problem.needs.clone(),
-        makers: problem.makers.clone(),
-        class_taken: vec![0; problem.classes.len()],
-        deepest: 0,
-        longest: Vec::new(),
-    };
-    search.run(bounds)
+    unreachable!("the last width cuts nothing")
 }
 
-impl<'p, M: Model, S: Slots> Search<'p, '_, M, S> {
-    fn run(&mut self, bounds: &Bounds<'_>) -> (End, u64) {
-        let root =
-            Configuration { base: 0, placed: S::default(), state: self.problem.model.initial(), taken: 0 };
-        if self.enter(root) {
-            return (End::Linearized(self.origins(&self.order)), 0);
+/// An open call that will complete.
+struct Open<S> {
+    origin: u32,
+    completed: u32,
+    hints: Hints,
+    is_read: bool,
+    /// Its slot.
+    slot: usize,
+    bit: S,
+    /// The same for open calls that do the same.
+    kind: u32,
+}
+
+struct Search<'p, 't, M: Model, S> {
+    problem: &'p Problem<'t, M>,
+    keeps_order: bool,
+    /// What may be left out; see [`WIDTHS`].
+    is_loose: bool,
+    most: usize,
+    /// Whether anything was that nothing covers.
+    is_cut: bool,
+    frontier: Vec<Configuration<M::State, S>>,
+    trail: Trail,
+    /// In order of completion.
+    open: Vec<Open<S>>,
+    /// The slots of open blind writes.
+    blind: S,
+    free: Vec<usize>,
+    slots: usize,
+    kinds: u32,
+    /// How many of each class have been invoked.
+    invoked: Vec<u32>,
+    /// How many completed calls that are not invoked yet need each state, and how many calls make it.
+    needs: Vec<u32>,
+    makers: Vec<u32>,
+    steps: u64,
+    /// Configurations looked at since the last look at the clock.
+    looked: u64,
+}
+
+impl<'p, 't, M: Model, S: Slots> Search<'p, 't, M, S> {
+    fn new(problem: &'p Problem<'t, M>, keeps_order: bool) -> Search<'p, 't, M, S> {
+        let start = Configuration {
+            state: problem.model.initial(),
+            used: S::default(),
+            done: S::default(),
+            taken: Taken::default(),
+            is_unseen: false,
+            trail: START,
+        };
+        Search {
+            problem,
+            keeps_order,
+            is_loose: false,
+            most: usize::MAX,
+            is_cut: false,
+            frontier: vec![start],
+            trail: Trail::default(),
+            open: Vec::new(),
+            blind: S::default(),
+            free: Vec::new(),
+            slots: 0,
+            kinds: 0,
+            invoked: vec![0; problem.classes.len()],
+            needs: problem.needs.clone(),
+            makers: problem.makers.clone(),
+            steps: 0,
+            looked: 0,
         }
-        let mut steps = 0;
-        while let Some(frame) = self.frames.last() {
-            let (order, choices) = (frame.order, frame.choices);
-            if self.choices.len() == choices {
-                self.leave();
-                continue;
-            }
-            steps += 1;
-            if let Some((reason, hint)) = self.exceeded(steps, bounds) {
-                let rank = self.deepest;
-                return (End::GaveUp { reason, hint, rank }, steps);
-            }
-            self.undo_to(order);
-            let choice = self.choices.pop().expect("it is longer");
-            let next = self.chosen(choice);
-            if self.enter(next) {
-                return (End::Linearized(self.origins(&self.order)), steps);
-            }
-        }
-        let order = self.origins(&self.longest);
-        let rank = self.deepest;
-        (End::Stuck { rank, order, core: None }, steps)
     }
 
-    /// Goes on from `at`; tells whether everything has its place.
-    fn enter(&mut self, mut at: Configuration<M::State, S>) -> bool {
-        self.settle(&mut at);
-        let base = at.base as usize;
-        if base == self.problem.calls.len() {
-            return true;
-        }
-        self.deepest = self.deepest.max(base);
-        if !self.memo.insert(at.clone()) {
-            return false;
-        }
-        let choices = self.choices.len();
-        self.push_choices(&at);
-        let order = self.order.len();
-        self.frames.push(Frame { at, order, choices });
-        false
-    }
-
-    fn leave(&mut self) {
-        let frame = self.frames.pop().expect("there is one to leave");
-        self.undo_to(frame.order);
-        if self.order.len() > self.longest.len() && self.problem.calls.len() <= ORDER_CALLS_MAX {
-            self.longest.clone_from(&self.order);
-        }
-    }
-
-    /// Takes the reads that the state allows, and moves on to the first call without a place.
-    fn settle(&mut self, at: &mut Configuration<M::State, S>) {
+    fn run(&mut self, bounds: &Bounds<'_>) -> End {
         let problem = self.problem;
-        loop {
-            while let Some(call) = problem.calls.get(at.base as usize)
-                && at.placed.meets(call.bit)
-            {
-                at.placed = at.placed.without(call.bit);
-                at.base += 1;
-            }
-            if at.base as usize == problem.calls.len() {
-                return;
-            }
-            let before = self.order.len();
-            for rank in open(problem, at.base, at.placed) {
-                let call = self.call(rank);
-                if call.is_read && problem.model.step(&at.state, &call.call).is_some() {
-                    at.placed = at.placed.with(call.bit);
-                    self.place(rank);
+        let mut next = 0;
+        let mut open_for_ever = problem.open_for_ever.iter().peekable();
+        for (rank, &completing) in problem.completions.iter().enumerate() {
+            let completed = problem.timed[completing as usize].deadline();
+            while let Some(timed) = problem.timed.get(next).filter(|timed| timed.invoked < completed) {
+                let origin = next as u32;
+                next += 1;
+                if timed.completed.is_some() {
+                    self.invoke(origin, timed);
+                } else if let Some(&(_, class)) = open_for_ever.next_if(|&&(at, _)| at == origin) {
+                    self.open_for_ever(class);
                 }
             }
-            if self.order.len() == before {
-                return;
+            match self.complete(bounds) {
+                Completed::Alive => self.trail.tidy(&mut self.frontier),
+                Completed::Dead(order) => return End::Stuck { rank, order, core: None },
+                Completed::GaveUp(reason, hint) => return End::GaveUp { reason, hint, rank },
             }
         }
+        let last = self.frontier.first().expect("one is left").trail;
+        End::Linearized(self.trail.order(last))
     }
 
-    fn call(&self, rank: u32) -> &'p Known<M::Call, S> {
-        &self.problem.calls[rank as usize]
-    }
-
-    /// Puts the choices at `at` on the stack, the best on top: that is, the one that must come soonest.
-    fn push_choices(&mut self, at: &Configuration<M::State, S>) {
-        self.push_open_for_ever(at);
-        let start = self.choices.len();
-        for rank in open(self.problem, at.base, at.placed) {
-            let call = self.call(rank);
-            let pointless = rank != at.base && self.is_hidden(rank);
-            if !call.is_read && !pointless && self.may_step(at, &call.call, call.needs) {
-                self.choices.push(rank);
+    fn invoke(&mut self, origin: u32, timed: &'t Timed<M::Call>) {
+        let (call, hints) = (&timed.call, self.problem.hints(origin));
+        if hints.needs != NONE {
+            self.needs[hints.needs as usize] -= 1;
+        }
+        if hints.makes != NONE {
+            self.makers[hints.makes as usize] -= 1;
+        }
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots += 1;
+            self.slots - 1
+        });
+        let (bit, is_read) = (S::of(slot), self.problem.model.is_read(call));
+        if hints.is_blind() {
+            self.blind = self.blind.with(bit);
+        }
+        let twin = self.open.iter().find(|open| self.call(open.origin) == call).map(|open| open.kind);
+        let kind = twin.unwrap_or_else(|| {
+            self.kinds += 1;
+            self.kinds - 1
+        });
+        let completed = timed.deadline();
+        let place = self.open.partition_point(|open| open.completed < completed);
+        self.open.insert(place, Open { origin, completed, hints, is_read, slot, bit, kind });
+        if is_read {
+            let mut frontier = std::mem::take(&mut self.frontier);
+            for at in &mut frontier {
+                self.see(at, place);
             }
-        }
-        let (problem, base) = (self.problem, at.base);
-        self.choices[start..]
-            .sort_unstable_by_key(|&rank| std::cmp::Reverse((deadline(problem, base, rank), rank)));
-    }
-
-    fn push_open_for_ever(&mut self, at: &Configuration<M::State, S>) {
-        let problem = self.problem;
-        if problem.classes.is_empty() {
-            return;
-        }
-        let mut wanted: Vec<u32> = Vec::new();
-        let want = |wanted: &mut Vec<u32>, state: u32| {
-            if problem.classes_making.contains_key(&state) && !wanted.contains(&state) {
-                wanted.push(state);
-            }
-        };
-        for rank in open(problem, at.base, at.placed) {
-            want(&mut wanted, self.call(rank).needs);
-        }
-        for &class in &problem.classes_unknown {
-            want(&mut wanted, problem.classes[class as usize].needs);
-            self.push_class(at, class);
-        }
-        let mut looked = 0;
-        while let Some(&state) = wanted.get(looked) {
-            looked += 1;
-            for &class in &problem.classes_making[&state] {
-                want(&mut wanted, problem.classes[class as usize].needs);
-                self.push_class(at, class);
-            }
+            self.frontier = frontier;
         }
     }
 
-    fn push_class(&mut self, at: &Configuration<M::State, S>, class: u32) {
-        let known = &self.problem.classes[class as usize];
-        let completed = self.call(at.base).completed;
-        let next = known.members.get(self.class_taken[class as usize] as usize);
-        if next.is_some_and(|&(invoked, _)| invoked < completed) && self.may_step(at, &known.call, NONE) {
-            self.choices.push(self.problem.calls.len() as u32 + class);
-        }
-    }
-
-    /// Whether the model allows the call, and its step does not leave for good a state that is still needed. `needs`
-    /// is what a completed call needs.
-    fn may_step(&self, at: &Configuration<M::State, S>, call: &M::Call, needs: u32) -> bool {
-        let model = self.problem.model;
-        let Some(next) = model.step(&at.state, call) else {
-            return false;
-        };
-        let Some(state) = model.number(&at.state) else {
-            return true;
-        };
-        let needed = self.needs.get(state as usize).copied().unwrap_or(0);
-        let remaining = needed - u32::from(needs == state);
-        next == at.state || remaining == 0 || self.makers[state as usize] > 0
-    }
-
-    /// A blind write whose value nobody needs any more.
-    fn is_hidden(&self, rank: u32) -> bool {
-        let call = self.call(rank);
-        let makes = call.makes as usize;
-        call.is_blind() && self.needs[makes] == 0 && !self.problem.needed_by_open[makes]
-    }
-
-    fn chosen(&mut self, choice: u32) -> Configuration<M::State, S> {
-        let problem = self.problem;
-        let frame = self.frames.last().expect("a frame made the choice");
-        let mut at = frame.at.clone();
-        let (needs, makes) = self.hints(choice);
-        if needs == NONE && makes != NONE {
-            self.hide_others(&mut at, choice);
-        }
-        let call = match problem.calls.get(choice as usize) {
-            Some(known) => {
-                at.placed = at.placed.with(known.bit);
-                &known.call
-            }
-            None => {
-                let class = choice as usize - problem.calls.len();
-                at.taken = at.taken.wrapping_add(weight(class as u64));
-                &problem.classes[class].call
-            }
-        };
-        let next = problem.model.step(&at.state, call);
-        at.state = next.expect("a choice is a step that the model allows");
-        self.place(choice);
-        at
-    }
-
-    fn hide_others(&mut self, at: &mut Configuration<M::State, S>, choice: u32) {
-        for rank in open(self.problem, at.base, at.placed) {
-            if rank != choice && self.is_hidden(rank) {
-                at.placed = at.placed.with(self.call(rank).bit);
-                self.place(rank);
-            }
-        }
-    }
-
-    fn place(&mut self, choice: u32) {
-        let (needs, makes) = self.hints(choice);
-        if let Some(class) = self.class(choice) {
-            self.class_taken[class] += 1;
-        } else if needs != NONE {
-            self.needs[needs as usize] -= 1;
-        }
+    fn open_for_ever(&mut self, class: u32) {
+        self.invoked[class as usize] += 1;
+        let makes = self.problem.classes[class as usize].hints.makes;
         if makes != NONE {
             self.makers[makes as usize] -= 1;
         }
-        self.order.push(choice);
     }
 
-    fn undo_to(&mut self, length: usize) {
-        while self.order.len() > length {
-            let choice = self.order.pop().expect("it is longer");
-            let (needs, makes) = self.hints(choice);
-            if let Some(class) = self.class(choice) {
-                self.class_taken[class] -= 1;
-            } else if needs != NONE {
-                self.needs[needs as usize] += 1;
+    fn call(&self, origin: u32) -> &'t M::Call {
+        &self.problem.timed[origin as usize].call
+    }
+
+    /// The first of the open calls completes: configurations in which it is not done go on until it is, or end.
+    fn complete(&mut self, bounds: &Bounds<'_>) -> Completed {
+        let due = self.open.first().expect("it was invoked before");
+        let (bit, origin, slot, makes) = (due.bit, due.origin, due.slot, due.hints.makes);
+        let is_blind = due.hints.is_blind();
+        let mut next = Vec::with_capacity(self.frontier.len());
+        let mut waiting = Vec::new();
+        let (mut is_used, mut is_unused) = (false, false);
+        for mut at in std::mem::take(&mut self.frontier) {
+            if !at.done.meets(bit) {
+                waiting.push(at);
+                continue;
             }
-            if makes != NONE {
-                self.makers[makes as usize] += 1;
+            let was_used = at.used.meets(bit);
+            is_used |= was_used;
+            is_unused |= !was_used;
+            if is_blind && !was_used {
+                if self.is_needed(makes) {
+                    waiting.push(Configuration { done: at.done.without(bit), ..at.clone() });
+                }
+                at.trail = self.step(at.trail, Step::Hidden, origin);
             }
+            at.used = at.used.without(bit);
+            at.done = at.done.without(bit);
+            next.push(at);
         }
-    }
-
-    fn class(&self, choice: u32) -> Option<usize> {
-        (choice as usize).checked_sub(self.problem.calls.len())
-    }
-
-    fn hints(&self, choice: u32) -> (u32, u32) {
-        if let Some(class) = self.class(choice) {
-            let class = &self.problem.classes[class];
-            return (class.needs, class.makes);
+        self.looked += next.len() as u64;
+        // Those that differ by this call alone have become the same.
+        if is_used && is_unused {
+            let all = std::mem::take(&mut next);
+            all.into_iter().for_each(|at| self.is_cut |= insert(&mut next, at, self.is_loose));
         }
-        let call = self.call(choice);
-        (call.needs, call.makes)
+        let mut looked = 0;
+        while looked < waiting.len() {
+            self.steps += 1;
+            if let Some((reason, hint)) = self.exceeded(bounds, next.len() + waiting.len()) {
+                return Completed::GaveUp(reason, hint);
+            }
+            self.expand(looked, &mut waiting, &mut next);
+            looked += 1;
+        }
+        if next.is_empty() {
+            let orders = waiting.iter().map(|at| self.trail.order(at.trail));
+            return Completed::Dead(orders.max_by_key(Vec::len).unwrap_or_default());
+        }
+        if next.len() > self.most {
+            self.is_cut = true;
+            next.sort_by_cached_key(Configuration::cost);
+            next.truncate(self.most);
+        }
+        self.frontier = next;
+        self.open.remove(0);
+        self.free.push(slot);
+        self.blind = self.blind.without(bit);
+        Completed::Alive
     }
 
-    /// The origins of `order`; the members of a class go in order of invocation.
-    fn origins(&self, order: &[u32]) -> Vec<u32> {
-        let mut taken = vec![0; self.problem.classes.len()];
-        let origin = |&choice: &u32| {
-            let Some(class) = self.class(choice) else {
-                return self.call(choice).origin;
-            };
-            taken[class] += 1;
-            self.problem.classes[class].members[taken[class] - 1].1
+    /// Tries whatever may come next at a configuration in which the first open call is not done. Those in which it is then done
+    /// go to `next`, the others to `waiting`.
+    fn expand(
+        &mut self,
+        at: usize,
+        waiting: &mut Vec<Configuration<M::State, S>>,
+        next: &mut Vec<Configuration<M::State, S>>,
+    ) {
+        let at = waiting[at].clone();
+        let (due, is_blind) = (self.open[0].bit, self.open[0].hints.is_blind());
+        let wanted = self.wanted(&at);
+        let (is_loose, mut is_cut) = (self.is_loose, false);
+        let mut reach = |mut new: Configuration<M::State, S>| {
+            // A blind write that can be thought before another one need not be: it goes on until it is placed.
+            if if is_blind { new.used.meets(due) } else { new.done.meets(due) } {
+                new.used = new.used.without(due);
+                new.done = new.done.without(due);
+                new.is_unseen = false;
+                is_cut |= insert(next, new, is_loose);
+            } else if is_loose && waiting.iter().any(|old| old.covers_loosely(&new)) {
+                is_cut = true;
+            } else if !waiting.iter().any(|old| old.covers(&new)) {
+                waiting.push(new);
+            }
         };
-        order.iter().map(origin).collect()
+        for place in 0..self.open.len() {
+            if let Some(new) = self.placed(&at, place, &wanted) {
+                reach(new);
+            }
+        }
+        for &class in &wanted.classes {
+            if let Some(new) = self.taken(&at, class, &wanted) {
+                reach(new);
+            }
+        }
+        self.is_cut |= is_cut;
     }
 
-    fn exceeded(&self, steps: u64, bounds: &Bounds<'_>) -> Option<(String, &'static str)> {
-        if steps > bounds.steps {
-            return Some((format!("gave up after {steps} steps"), "more steps"));
-        }
-        if !steps.is_multiple_of(STEPS_PER_LOOK) {
+    /// After the open call at `place`, if it may be next.
+    fn placed(
+        &mut self,
+        at: &Configuration<M::State, S>,
+        place: usize,
+        wanted: &Wanted,
+    ) -> Option<Configuration<M::State, S>> {
+        let open = &self.open[place];
+        let is_blind = open.hints.is_blind();
+        let is_pointless = is_blind && (at.is_unseen || place > 0 && !wanted.has(open.hints.makes));
+        if open.is_read || at.used.meets(open.bit) || is_pointless {
             return None;
         }
+        let mut before = self.open[..place].iter();
+        if before.any(|other| other.kind == open.kind && !at.used.meets(other.bit)) {
+            return None;
+        }
+        let (origin, bit, needs) = (open.origin, open.bit, open.hints.needs);
+        let state = self.after(at, self.call(origin), needs)?;
+        let mut new = at.clone();
+        new.used = at.used.with(bit);
+        new.done = at.done.with(bit);
+        self.enter(&mut new, state, origin, is_blind);
+        Some(new)
+    }
+
+    /// After the next member of the class, if it may be next.
+    fn taken(
+        &mut self,
+        at: &Configuration<M::State, S>,
+        class: u32,
+        wanted: &Wanted,
+    ) -> Option<Configuration<M::State, S>> {
+        let problem = self.problem;
+        let Class { call, hints, members } = &problem.classes[class as usize];
+        let is_pointless = hints.is_blind() && (at.is_unseen || !wanted.has(hints.makes));
+        let number = at.taken.of(class);
+        let has_twin = |open: &Open<S>| !at.used.meets(open.bit) && self.call(open.origin) == call;
+        if is_pointless || number == self.invoked[class as usize] || self.open.iter().any(has_twin) {
+            return None;
+        }
+        // Nobody demands that this one sees what it needs.
+        let state = self.after(at, call, NONE)?;
+        let mut new = at.clone();
+        new.taken = at.taken.with(class);
+        self.enter(&mut new, state, members[number as usize], hints.is_blind());
+        Some(new)
+    }
+
+    /// Enters a new state by a call that was placed, and takes the reads that it allows.
+    fn enter(&mut self, new: &mut Configuration<M::State, S>, state: M::State, origin: u32, is_blind: bool) {
+        new.state = state;
+        if is_blind {
+            new.done = new.done.with(self.blind);
+        }
+        new.trail = self.step(new.trail, if is_blind { Step::Overwrote } else { Step::Placed }, origin);
+        let before = new.done;
+        for place in 0..self.open.len() {
+            if self.open[place].is_read {
+                self.see(new, place);
+            }
+        }
+        new.is_unseen = is_blind && new.done == before;
+    }
+
+    /// Takes the open read at `place`, if the state allows it.
+    fn see(&mut self, at: &mut Configuration<M::State, S>, place: usize) {
+        let Open { origin, bit, .. } = self.open[place];
+        if !at.done.meets(bit) && self.problem.model.step(&at.state, self.call(origin)).is_some() {
+            at.done = at.done.with(bit);
+            at.trail = self.step(at.trail, Step::Placed, origin);
+        }
+    }
+
+    fn step(&mut self, from: u32, step: Step, origin: u32) -> u32 {
+        if self.keeps_order { self.trail.add(from, step, origin) } else { START }
+    }
+
+    /// The state after `call`, unless the model forbids it, or it leaves for good a state that is still needed. `needs` is what
+    /// a call needs that will complete.
+    fn after(&self, at: &Configuration<M::State, S>, call: &M::Call, needs: u32) -> Option<M::State> {
+        let model = self.problem.model;
+        let next = model.step(&at.state, call)?;
+        let Some(state) = model.number(&at.state).filter(|_| next != at.state) else {
+            return Some(next);
+        };
+        if self.makers.get(state as usize).is_none_or(|&makers| makers > 0) {
+            return Some(next);
+        }
+        let undone = |open: &&Open<S>| !at.done.meets(open.bit);
+        let of_open = self.open.iter().filter(undone).filter(|open| open.hints.needs == state).count();
+        let needed = self.needs[state as usize] as usize + of_open;
+        if needed == usize::from(needs == state) {
+            return Some(next);
+        }
+        let unused = |open: &Open<S>| open.hints.makes == state && !at.used.meets(open.bit);
+        let classes = self.problem.classes_making.get(&state).map_or(&[][..], Vec::as_slice);
+        let remains = |&class: &u32| at.taken.of(class) < self.invoked[class as usize];
+        (self.open.iter().any(unused) || classes.iter().any(remains)).then_some(next)
+    }
+
+    /// Whether anybody who is open or comes later may need the state.
+    fn is_needed(&self, state: u32) -> bool {
+        let by_class = |class: &Class<M::Call>| class.hints.needs == state || class.hints.sees_any();
+        self.problem.sees_any
+            || self.needs.get(state as usize).is_none_or(|&needs| needs > 0)
+            || self.open.iter().any(|open| open.hints.needs == state)
+            || self.problem.classes.iter().any(by_class)
+    }
+
+    /// What open calls may be waiting for.
+    fn wanted(&self, at: &Configuration<M::State, S>) -> Wanted {
+        let problem = self.problem;
+        let mut wanted = Wanted { anything: false, states: Vec::new(), classes: Vec::new() };
+        for open in self.open.iter().filter(|open| !at.done.meets(open.bit)) {
+            wanted.add(open.hints);
+        }
+        for &class in &problem.classes_unknown {
+            wanted.add(problem.classes[class as usize].hints);
+            wanted.classes.push(class);
+        }
+        let mut looked = 0;
+        while let Some(making) = wanted.states.get(looked).map(|state| problem.classes_making.get(state)) {
+            looked += 1;
+            for &class in making.into_iter().flatten() {
+                wanted.add(problem.classes[class as usize].hints);
+                wanted.classes.push(class);
+            }
+        }
+        if wanted.anything {
+            wanted.classes = (0..problem.classes.len() as u32).collect();
+        }
+        wanted
+    }
+
+    fn exceeded(&mut self, bounds: &Bounds<'_>, configurations: usize) -> Option<(String, &'static str)> {
+        if self.steps > bounds.steps {
+            return Some((format!("gave up after {} steps", self.steps), "more steps"));
+        }
+        self.looked += 1;
+        if self.looked < STEPS_PER_LOOK {
+            return None;
+        }
+        self.looked = 0;
         if (bounds.out_of_time)() {
             return Some((
                 "the time limit was reached".to_owned(),
                 "a higher `--time-limit`, values that are written only once, or more keys",
             ));
         }
-        // A hash table has room for up to twice its entries, and a control byte for each.
-        let entry = size_of::<Configuration<M::State, S>>() + 1;
-        let frames = self.frames.capacity() * size_of::<Frame<M::State, S>>();
-        let used = self.memo.capacity() * entry * 8 / 7 + frames;
+        let used = configurations * size_of::<Configuration<M::State, S>>() + self.trail.bytes();
         let hint = "a higher `--memory-limit`, values that are written only once, or more keys";
         (used > bounds.memory_bytes).then(|| ("the memory limit was reached".to_owned(), hint))
     }
 }
 
-/// Unplaced ranks that were invoked before the base completed, the base first.
-fn open<'p, M: Model, S: Slots>(
-    problem: &'p Problem<'_, M, S>,
-    base: u32,
-    placed: S,
-) -> impl Iterator<Item = u32> + use<'p, M, S> {
-    let calls = &problem.calls;
-    let behind = problem.window(base as usize).iter().copied();
-    std::iter::once(base).chain(behind).filter(move |&rank| !calls[rank as usize].bit.meets(placed))
+/// What became of a completion.
+enum Completed {
+    Alive,
+    /// No configuration is left; the longest order before.
+    Dead(Vec<u32>),
+    GaveUp(String, &'static str),
 }
 
-/// The rank by which the call must have taken effect: its own, or that of the first to need what it makes.
-fn deadline<M: Model, S>(problem: &Problem<'_, M, S>, base: u32, rank: u32) -> u32 {
-    let makes = problem.calls[rank as usize].makes;
-    let needed = problem.needed_first.get(makes as usize).copied();
-    needed.filter(|&first| first >= base).map_or(rank, |first| first.min(rank))
+/// What is worth being made.
+struct Wanted {
+    /// Some call may depend on any state.
+    anything: bool,
+    states: Vec<u32>,
+    classes: Vec<u32>,
 }
 
-/// Which open calls were taken enters a configuration as a sum of 128-bit weights, not as a list that would grow
-/// with the history. Two different sets have the same sum with a probability of 2^-128.
-fn weight(class: u64) -> u128 {
-    u128::from(mixed(2 * class)) << 64 | u128::from(mixed(2 * class + 1))
-}
-
-/// The finalizer of splitmix64 (Steele, Lea & Flood 2014).
-fn mixed(seed: u64) -> u64 {
-    let mut word = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    word ^ (word >> 31)
-}
-
-/// A multiplicative hash: nobody attacks the memo, and the standard one would take much of the search's time.
-#[derive(Default)]
-struct Mixer(u64);
-
-impl Hasher for Mixer {
-    fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.write_u64(u64::from_le_bytes(word));
+impl Wanted {
+    fn add(&mut self, hints: Hints) {
+        self.anything |= hints.sees_any();
+        if hints.needs != NONE && !self.states.contains(&hints.needs) {
+            self.states.push(hints.needs);
         }
     }
 
-    fn write_u32(&mut self, word: u32) {
-        self.write_u64(word.into());
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        self.0 = (self.0.rotate_left(26) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-
-    fn write_u128(&mut self, word: u128) {
-        self.write_u64(word as u64);
-        self.write_u64((word >> 64) as u64);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0 ^ (self.0 >> 29)
+    fn has(&self, state: u32) -> bool {
+        self.anything || self.states.contains(&state)
     }
 }

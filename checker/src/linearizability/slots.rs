@@ -11,6 +11,10 @@ pub(super) trait Slots: Copy + Eq + Hash + Debug + Default {
     fn of(number: usize) -> Self;
     /// Whether they have a number in common.
     fn meets(self, other: Self) -> bool;
+    /// Whether all of its numbers are in `other`.
+    fn is_within(self, other: Self) -> bool;
+    /// How many numbers are in it.
+    fn count(self) -> u32;
     fn with(self, other: Self) -> Self;
     fn without(self, other: Self) -> Self;
 }
@@ -26,6 +30,14 @@ macro_rules! word {
 
             fn meets(self, other: $word) -> bool {
                 self & other != 0
+            }
+
+            fn is_within(self, other: $word) -> bool {
+                self & !other == 0
+            }
+
+            fn count(self) -> u32 {
+                self.count_ones()
             }
 
             fn with(self, other: $word) -> $word {
@@ -59,6 +71,14 @@ impl Slots for Wide {
         (0..4).any(|word| self[word].meets(other[word]))
     }
 
+    fn is_within(self, other: Wide) -> bool {
+        (0..4).all(|word| self[word].is_within(other[word]))
+    }
+
+    fn count(self) -> u32 {
+        self.iter().map(|word| word.count_ones()).sum()
+    }
+
     fn with(self, other: Wide) -> Wide {
         std::array::from_fn(|word| self[word] | other[word])
     }
@@ -77,7 +97,9 @@ mod tests {
             let one = S::of(number);
             let all_but_one =
                 (0..S::COUNT).filter(|&other| other != number).map(S::of).fold(S::default(), S::with);
+            assert_eq!((one.count(), all_but_one.count() as usize), (1, S::COUNT - 1));
             assert!(one.meets(one) && !one.meets(all_but_one), "{number}");
+            assert!(one.is_within(one) && !one.is_within(all_but_one), "{number}");
             assert_eq!(all_but_one.with(one).without(one), all_but_one);
             assert_eq!(one.without(one), S::default());
         }

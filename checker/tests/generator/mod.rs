@@ -30,6 +30,28 @@ pub(super) struct Shape {
     pub(super) keys: u64,
 }
 
+/// What makes a history harder than its shape says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Twist {
+    None,
+    /// Nine in ten non-reads of the last hundredth crash.
+    Burst,
+    /// A crashed operation takes effect up to a hundred latencies after its invocation.
+    Late,
+    /// Every client writes only one value, its own number.
+    OwnValue,
+    /// Half of the operations are about the first key.
+    HotKey,
+    /// From time to time there is no leader: nothing completes, every operation times out, and half of those that are no reads
+    /// take effect when the leader is back.
+    Pauses,
+}
+
+/// Time between two pauses, their length, and how long a client waits for an answer in one.
+const PAUSE_EVERY: u64 = 50_000;
+const PAUSE: u64 = 5_000;
+const TIMEOUT: u64 = 1_500;
+
 /// One operation and what became of it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Deed {
@@ -53,6 +75,10 @@ pub(super) struct Made {
 }
 
 pub(super) fn generated(shape: &Shape, seed: u64) -> Made {
+    generated_with(shape, Twist::None, seed)
+}
+
+pub(super) fn generated_with(shape: &Shape, twist: Twist, seed: u64) -> Made {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut ready: BinaryHeap<std::cmp::Reverse<(u64, u64)>> = (0..shape.clients)
         .map(|client| std::cmp::Reverse((1 + random.random_range(0..1000), client)))
@@ -61,14 +87,28 @@ pub(super) fn generated(shape: &Shape, seed: u64) -> Made {
     let mut unused = shape.clients;
     let mut fresh = 0;
     let mut deeds = Vec::with_capacity(shape.operations);
-    for _ in 0..shape.operations {
+    for number in 0..shape.operations {
         let std::cmp::Reverse((invoked, client)) = ready.pop().expect("a client");
-        let latency = 2 + random.random_range(0..1000);
-        let effect = invoked + 1 + random.random_range(0..latency - 1);
-        let (f, argument) = asked(shape, &mut random, &mut fresh);
-        let crashes = !is_read(f) && random.random_bool(shape.crashes);
-        let has_effect = !crashes || random.random_bool(0.5);
-        let key = random.random_range(0..shape.keys);
+        let mut latency = 2 + random.random_range(0..1000);
+        let mut effect = invoked + 1 + random.random_range(0..latency - 1);
+        let (f, mut argument) = asked(shape, &mut random, &mut fresh);
+        let is_burst = twist == Twist::Burst && number >= shape.operations - shape.operations / 100;
+        let share = if is_burst { 0.9 } else { shape.crashes };
+        let mut crashes = !is_read(f) && random.random_bool(share);
+        let mut has_effect = !crashes || random.random_bool(0.5);
+        let mut key = random.random_range(0..shape.keys);
+        match twist {
+            Twist::Late if crashes => effect += random.random_range(0..100_000),
+            Twist::OwnValue if f == "write" => argument = json!(client),
+            Twist::HotKey if random.random_bool(0.5) => key = 0,
+            Twist::Pauses if invoked % PAUSE_EVERY < PAUSE => {
+                crashes = true;
+                has_effect = !is_read(f) && random.random_bool(0.5);
+                latency = TIMEOUT;
+                effect = invoked - invoked % PAUSE_EVERY + PAUSE + random.random_range(0..TIMEOUT);
+            }
+            _ => {}
+        }
         let process = process_of[client as usize];
         deeds.push(Deed {
             f,
