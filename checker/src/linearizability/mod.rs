@@ -10,7 +10,6 @@ mod keys;
 mod monitors;
 mod problem;
 mod search;
-mod shrink;
 mod slots;
 mod timed;
 

@@ -1,7 +1,7 @@
 //! A counter: `add n`, also of negative numbers, and `read`; 0 at first.
 
-use super::Model;
 use super::model::unknown;
+use super::{Model, Tally};
 use crate::history::{History, Operation, Outcome};
 
 /// The model of one counter.
@@ -52,5 +52,12 @@ impl Model for Counter {
 
     fn is_read(&self, call: &CounterCall) -> bool {
         matches!(call, CounterCall::Read(_))
+    }
+
+    fn tally(&self, call: &CounterCall) -> Option<Tally> {
+        Some(match *call {
+            CounterCall::Add(number) => Tally::Add(number),
+            CounterCall::Read(told) => Tally::Told(told),
+        })
     }
 }

@@ -19,7 +19,7 @@ use crate::history::{History, Outcome};
 
 pub use counter::{Counter, CounterCall};
 pub use map::{Registers, Text, TextCall};
-pub use model::Model;
+pub use model::{Model, Part, Tally};
 pub use mutex::{Semaphore, SemaphoreCall};
 pub use register::{Call, Register};
 pub use sequence::{Sequence, SequenceCall, SequenceKind};

@@ -1,8 +1,8 @@
 //! Objects whose state is a sequence of values: queue, stack and append-only list. All are empty at first.
 
-use super::Model;
 use super::interned::Interned;
 use super::model::unknown;
+use super::{Model, Part};
 use crate::history::{Datum, History, Operation, Outcome};
 
 /// Which of them it is.
@@ -113,5 +113,28 @@ impl Model for Sequence {
         let items = self.states.get(state);
         let shown: Vec<String> = items.iter().map(|&item| history.values.to_json(item).to_string()).collect();
         format!("[{}]", shown.join(", "))
+    }
+
+    fn part(&self, call: &SequenceCall) -> Part {
+        match *call {
+            // What says `null` may then have taken it, or found nothing.
+            SequenceCall::Put(Datum::NULL) if self.kind != SequenceKind::List => Part::Whole,
+            SequenceCall::Put(value) => Part::Put(value),
+            SequenceCall::Take(Datum::NULL) | SequenceCall::ReadUnknown => Part::Sight(Vec::new()),
+            SequenceCall::Take(value) => Part::Take(value),
+            SequenceCall::TakeUnknown => Part::TakeUnknown,
+            SequenceCall::Read(told) => Part::Sight(Vec::clone(&self.states.get(told))),
+        }
+    }
+
+    fn apart_from(&self, call: &SequenceCall, is_gone: &dyn Fn(Datum) -> bool) -> SequenceCall {
+        match *call {
+            SequenceCall::Read(told) => {
+                let remains = |&value: &Datum| !is_gone(value);
+                let items = self.states.get(told).iter().copied().filter(remains).collect();
+                SequenceCall::Read(self.states.number(items))
+            }
+            other => other,
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! A set: `add v`, `remove v`, and `read` → all of them in any order; empty at first.
 
-use super::Model;
 use super::interned::Interned;
 use super::model::unknown;
+use super::{Model, Part};
 use crate::history::{Datum, History, Operation, Outcome};
 
 /// The model of one set.
@@ -88,5 +88,25 @@ impl Model for Set {
         let items = self.states.get(state);
         let shown: Vec<String> = items.iter().map(|&item| history.values.to_json(item).to_string()).collect();
         format!("{{{}}}", shown.join(", "))
+    }
+
+    fn part(&self, call: &SetCall) -> Part {
+        match *call {
+            SetCall::Add(value) => Part::Put(value),
+            SetCall::Remove(value) => Part::Take(value),
+            SetCall::Read(told) => Part::Sight(Vec::clone(&self.states.get(told))),
+            SetCall::ReadUnknown => Part::Sight(Vec::new()),
+        }
+    }
+
+    fn apart_from(&self, call: &SetCall, is_gone: &dyn Fn(Datum) -> bool) -> SetCall {
+        match *call {
+            SetCall::Read(told) => {
+                let remains = |&value: &Datum| !is_gone(value);
+                let items = self.states.get(told).iter().copied().filter(remains).collect();
+                SetCall::Read(self.states.number(items))
+            }
+            other => other,
+        }
     }
 }
