@@ -8,7 +8,7 @@ use rafture_reports::terminal::Screen;
 const WIDTH_MIN: usize = 40;
 
 /// Standard output.
-pub fn screen() -> Screen {
+pub(crate) fn screen() -> Screen {
     let out = std::io::stdout();
     if !out.is_terminal() {
         return Screen::PLAIN;

@@ -194,8 +194,8 @@ impl Part<'_> {
                     "read" | "dequeue" | "pop" => deed.result == value,
                     "cas" => deed.argument[0] == value,
                     // A value goes with all that is about it.
-                    "enqueue" | "push" => {
-                        matches!(self.made.deeds[place].f, "dequeue" | "pop") && deed.argument == value
+                    "enqueue" | "push" | "add" | "remove" | "append" if self.model != ModelKind::Kv => {
+                        deed.argument == value
                     }
                     _ => false,
                 };

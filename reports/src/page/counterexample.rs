@@ -210,3 +210,78 @@ fn legend(of: &Counterexample<'_>, timeline: &Timeline) -> Markup {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+    use rafture_checker::check::{Limits, Question, check};
+    use rafture_checker::history::{Event, EventKind};
+    use rafture_checker::models::ModelKind;
+    use serde_json::json;
+
+    const EVIL: &str = "</script><script>alert(1)</script>&\u{1b}\u{2028}<img src=x onerror=alert(2)>";
+
+    /// A stale read whose names and values try to be HTML.
+    fn evil_page(copies: u64) -> String {
+        let mut events: Vec<Event> = Vec::new();
+        let mut push = |process, f: &'static str, value: serde_json::Value| {
+            for kind in [EventKind::Invoke, EventKind::Ok] {
+                let time = events.len() as u64 * 1_000_000;
+                let value =
+                    if f == "read" && kind == EventKind::Invoke { json!(null) } else { value.clone() };
+                events.push(Event {
+                    key: Some(json!(EVIL)),
+                    value,
+                    node: Some(EVIL.into()),
+                    ..sample::event(time, process, kind, f)
+                });
+            }
+        };
+        push(0, "write", json!(EVIL));
+        (0..copies).for_each(|number| push(number % 10, "write", json!(number)));
+        push(1, "read", json!(EVIL));
+        let history = History::of(&events).expect("a history");
+        let outcome =
+            check(&history, &Question::strongest(ModelKind::Register), &Limits::NONE).expect("a register");
+        counterexample_html(&Counterexample {
+            title: EVIL,
+            verdict: outcome.verdict,
+            facts: &[("model", EVIL.to_owned())],
+            reason: Some(EVIL),
+            failure: outcome.failure.as_ref(),
+            history: &history,
+            faults: &sample::faults(),
+            command: Some(EVIL),
+        })
+    }
+
+    #[test]
+    fn nothing_in_a_history_can_leave_its_place_in_the_page() {
+        let page = evil_page(3);
+        assert!(!page.contains("<img"), "an element came from a value");
+        assert!(!page.contains("<script>alert"), "a script came from a value");
+        assert_eq!(page.matches("</script>").count(), 3, "{page}");
+        let data = page.split(r#"id="history">"#).nth(1).and_then(|rest| rest.split("</script>").next());
+        let data: serde_json::Value = serde_json::from_str(data.expect("the data")).expect("JSON");
+        assert_eq!(data["keys"], json!([EVIL]));
+        assert_eq!(data["invoked"].as_array().map(Vec::len), Some(5));
+        assert_eq!(data["shrunk"].as_array().map(Vec::len), Some(3), "{data}");
+        assert_eq!(data["culprit"], 4);
+    }
+
+    #[test]
+    fn the_page_needs_nothing_else() {
+        let page = evil_page(3).replace("src=x", "");
+        for outside in ["http://", "https://", "src=", "href=", "@import", "<link", "fetch(", "XMLHttp"] {
+            assert!(!page.contains(outside), "the page contains `{outside}`");
+        }
+        assert!(page.contains("url(#fade)") && page.matches("url(").count() == 1, "only its own gradient");
+    }
+
+    #[test]
+    fn ten_thousand_operations_take_little_room() {
+        let page = evil_page(10_000);
+        assert!(page.len() < 1_000_000, "{} bytes", page.len());
+    }
+}

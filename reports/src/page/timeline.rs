@@ -119,8 +119,7 @@ impl Timeline {
             Some(text) => text.to_owned(),
             None => history.values.to_json(value).to_string(),
         };
-        let mut number = |of: &mut Table<Datum>, texts: &mut Vec<String>, value: Datum| match value.is_null()
-        {
+        let number = |of: &mut Table<Datum>, texts: &mut Vec<String>, value: Datum| match value.is_null() {
             true => -1,
             false => of.number(value, texts, || cut(shown(value))),
         };

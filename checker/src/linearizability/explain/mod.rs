@@ -140,9 +140,15 @@ fn necessity<C>(shrunk: &Shrunk<C>, shown: usize) -> String {
     let count = shrunk.kept.len();
     let mut text = match (shrunk.minimal, count) {
         (true, 1) => "This operation alone is enough: no order has a place for it.".to_owned(),
-        (true, count) => format!(
-            "Each of these {count} operations is needed: without any one of them, and those that saw what it did, there is an order."
-        ),
+        (true, count) => {
+            let with = match shrunk.values.is_empty() {
+                true => "those that saw what it did",
+                false => "whatever else is about the same value",
+            };
+            format!(
+                "Each of these {count} operations is needed: without any one of them, and {with}, there is an order."
+            )
+        }
         (false, count) => format!(
             "These {count} operations are enough to fail; it is not proven that all of them are needed."
         ),
