@@ -29,7 +29,7 @@ const MODELS: [ModelKind; 9] = [
 
 #[test]
 fn evidence_still_fails_and_each_operation_of_it_is_needed() {
-    let histories = std::env::var("HISTORIES").ok().and_then(|text| text.parse().ok()).unwrap_or(2700);
+    let histories = std::env::var("HISTORIES").ok().and_then(|text| text.parse().ok()).unwrap_or(270);
     let seed = std::env::var("SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(20_261_125);
     println!("seed {seed}, {histories} histories");
     for (model, number) in MODELS.into_iter().zip(0..) {
@@ -69,7 +69,11 @@ fn try_model(model: ModelKind, histories: usize, seed: u64) {
         let part = Part { model, made: &made };
         assert_eq!(part.verdict(&places), Verdict::Invalid, "{}", what());
         if failure.minimal {
-            for &left_out in &places {
+            // A take that was never answered is there because it might have helped.
+            let might_help = |place: usize| {
+                made.deeds[place].kind == EventKind::Info && matches!(made.deeds[place].f, "dequeue" | "pop")
+            };
+            for &left_out in places.iter().filter(|&&place| !might_help(place)) {
                 let rest = part.without(&places, left_out);
                 assert_eq!(part.verdict(&rest), Verdict::Valid, "without {left_out}: {}", what());
             }

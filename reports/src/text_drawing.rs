@@ -12,6 +12,7 @@ use crate::terminal::{Screen, paint};
 
 const ALARM: &str = "1;31";
 const DIM: &str = "2";
+const MARK: [char; 3] = [' ', ' ', '✗'];
 const NOTE: &str = "  ✗ no order explains this";
 
 /// Labels lose letters until the drawing fits, but keep so many.
@@ -33,7 +34,7 @@ pub fn drawing(failure: &Failure, screen: Screen) -> String {
     }
     let names: Vec<String> = by_process.keys().map(|process| format!("process {process}")).collect();
     let margin = names.iter().map(String::len).max().unwrap_or(0) + 2;
-    let columns = Columns::fitting(failure, screen.width.saturating_sub(margin));
+    let columns = Columns::fitting(failure, screen.width.saturating_sub(margin + MARK.len()));
     let mut text = String::new();
     for (name, all) in names.iter().zip(by_process.values()) {
         text += &format!("{name:<margin$}");
@@ -240,11 +241,11 @@ mod tests {
     #[test]
     fn bars_stand_below_each_other_in_the_order_of_their_events() {
         let expected = "\
-process 1   ├─ write 1 ┤
-process 2               ├─ write 2 ─┤
-process 3                            ├─ read → 1 ┤  ✗ no order explains this
-process 10                ├─ write 3 ────────────→
-            0.000 s     0.012 s      0.050 s
+process 1   ├─ write 1 ─┤
+process 2                ├─ write 2 ─┤
+process 3                             ├─ read → 1 ─┤  ✗ no order explains this
+process 10                     ├─ write 3 ──────────→
+            0.000 s     0.010 s      0.040 s       0.060 s
   process 1 write 1, then 1
   process 2 write 2, then 2
   ✗ process 3 read → 1 cannot be next: x was then 2, and this read returned 1
@@ -259,7 +260,7 @@ process 10                ├─ write 3 ────────────→
         let mut failure = stale_read();
         failure.operations[0].label =
             "write \"\x1b[2J and much, much more than any line has room for\"".into();
-        for width in [40, 60, 80] {
+        for width in [48, 60, 80] {
             let drawn = drawing(&failure, Screen { color: false, width });
             let bars = drawn.lines().take(4);
             assert!(bars.clone().all(|line| line.chars().count() <= width), "{width}:\n{drawn}");

@@ -54,9 +54,9 @@ impl<'f> Board<'f> {
         html! {
             svg viewBox=(format!("0 0 {WIDTH} {height}")) role="img" aria-label=(self.failure.sentence) {
                 defs {
-                    linearGradient id="fade" { stop .open-stop offset="0"; stop .open-stop offset="1" stop-opacity="0.12"; }
+                    linearGradient id="fade" { stop .open-stop offset="0" {} stop .open-stop offset="1" stop-opacity="0.12" {} }
                     marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto-start-reverse" {
-                        path d="M0 0 L8 4 L0 8 z" fill="context-stroke";
+                        path d="M0 0 L8 4 L0 8 z" fill="context-stroke" {}
                     }
                 }
                 @for row in 0..self.processes.len() { (self.row(row)) }
@@ -87,7 +87,7 @@ impl<'f> Board<'f> {
         let is_further = row > 0 && self.processes[row] == self.processes[row - 1];
         html! {
             @if !is_further {
-                line .rule x1="0" x2=(WIDTH) y1=(y) y2=(y);
+                line .rule x1="0" x2=(WIDTH) y1=(y) y2=(y) {}
                 text x="0" y=(y + ROW / 2.0 + 5.0) { "process " (self.processes[row]) }
             }
         }
@@ -115,8 +115,8 @@ impl<'f> Board<'f> {
         html! {
             g data-at=[place] {
                 title { "process " (operation.process) ": " (label) }
-                rect class=(class) x=(from) y=(y) width=(until - from) height=(BAR) rx="3";
-                @if is_open { line .start x1=(from) x2=(from) y1=(y) y2=(y + BAR); }
+                rect class=(class) x=(from) y=(y) width=(until - from) height=(BAR) rx="3" {}
+                @if is_open { line .start x1=(from) x2=(from) y1=(y) y2=(y + BAR) {} }
                 text .culprit-text[operation.culprit] x=(from + 7.0) y=(y + 17.5) { (words) }
             }
         }
@@ -136,11 +136,11 @@ impl<'f> Board<'f> {
         let path: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
         html! {
             g data-order=(number) hidden[number > 0] {
-                polyline .path points=(path.join(" "));
+                polyline .path points=(path.join(" ")) {}
                 @for (place, (x, y)) in points.iter().enumerate() {
                     g .step data-step=(place) {
                         title { "step " (place + 1) ": then the state is " (order.steps[place].state) }
-                        circle cx=(x) cy=(y) r="8.5";
+                        circle cx=(x) cy=(y) r="8.5" {}
                         text x=(x) y=(y + 4.0) { (place + 1) }
                     }
                 }
@@ -155,7 +155,7 @@ impl<'f> Board<'f> {
         html! {
             g {
                 title { (reason) }
-                path .stuck d=(format!("M{} {} l10 10 m0 -10 l-10 10", x - 5.0, y - 5.0));
+                path .stuck d=(format!("M{} {} l10 10 m0 -10 l-10 10", x - 5.0, y - 5.0)) {}
             }
         }
     }
@@ -181,7 +181,7 @@ impl<'f> Board<'f> {
         html! {
             g {
                 title { (sentence) }
-                path .relation marker-end="url(#arrow)" d=(format!("M{x1:.1} {y1:.1} Q{x:.1} {y:.1} {x2:.1} {y2:.1}"));
+                path .relation marker-end="url(#arrow)" d=(format!("M{x1:.1} {y1:.1} Q{x:.1} {y:.1} {x2:.1} {y2:.1}")) {}
                 text .relation-text x=(x1.midpoint(x2) + bend / 2.0) y=(y + 4.0) text-anchor="middle" { (kind) }
             }
         }
@@ -193,10 +193,10 @@ impl<'f> Board<'f> {
         let room = if digits > 6 { 108.0 } else { 78.0 };
         let mut taken = f64::NEG_INFINITY;
         html! {
-            line .rule x1="0" x2=(WIDTH) y1=(bottom) y2=(bottom);
+            line .rule x1="0" x2=(WIDTH) y1=(bottom) y2=(bottom) {}
             @for (place, time) in self.times.iter().enumerate() {
                 @let x = self.x(place as f64);
-                line .rule x1=(x) x2=(x) y1=(bottom) y2=(bottom + 6.0);
+                line .rule x1=(x) x2=(x) y1=(bottom) y2=(bottom + 6.0) {}
                 @if x - taken >= room {
                     @let _ = { taken = x; };
                     text .quiet x=(x) y=(bottom + 22.0) text-anchor="middle" { (format!("{:.*} s", digits, *time as f64 / 1e9)) }

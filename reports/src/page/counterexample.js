@@ -46,7 +46,7 @@ for (const all of lanes) {
 }
 
 const laneHeight = lanes.length <= 16 ? 30 : lanes.length <= 40 ? 22 : 16;
-const left = 0, air = 12;
+const air = 12;
 let view = [0, length * 1.02], chosenKey = -1, found = "", chosen = -1, width = 0;
 
 const outcomes = ["it happened", "it surely did not happen", "unknown: it may have happened, or may yet"];
@@ -82,8 +82,8 @@ function fit(target, height) {
   pen.font = '12px system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif';
   return pen;
 }
-const place = (time) => left + ((time - view[0]) / (view[1] - view[0])) * (width - left);
-const timeAt = (x) => view[0] + ((x - left) / (width - left)) * (view[1] - view[0]);
+const place = (time) => ((time - view[0]) / (view[1] - view[0])) * width;
+const timeAt = (x) => view[0] + (x / width) * (view[1] - view[0]);
 function colors() {
   const style = getComputedStyle(document.documentElement);
   const color = (name) => style.getPropertyValue(`--${name}`).trim();
@@ -123,7 +123,7 @@ function firstVisible(all) {
   return low;
 }
 function drawLane(pen, ink, all, top, middle) {
-  let reached = -1, process = -1;
+  let reached = -1;
   for (let number = firstVisible(all); number < all.length && begin[all[number]] <= view[1]; number++) {
     const at = all[number];
     if (shrunk.has(at) || at === chosen) { middle.push([at, top]); continue; }
@@ -131,7 +131,6 @@ function drawLane(pen, ink, all, top, middle) {
     if (until < reached + .6 && !isFound(at)) continue;
     reached = Math.max(until, place(begin[at]) + 1);
     drawBar(pen, ink, at, top);
-    if (data.process[at] !== process) process = data.process[at];
   }
 }
 function drawBar(pen, ink, at, top) {
@@ -160,7 +159,11 @@ function drawBar(pen, ink, at, top) {
     const start = Math.max(from, 0) + 5, room = Math.min(until, width) - start - 4;
     let words = label(at);
     if (room > 110) words = `${text("processes", data.process[at])}: ${words}`;
-    if (pen.measureText(words).width > room) words = words.slice(0, Math.max(0, Math.floor(room / 6.6) - 1)) + "…";
+    if (pen.measureText(words).width > room) {
+      words = words.slice(0, 120);
+      while (words && pen.measureText(`${words}…`).width > room) words = words.slice(0, -1);
+      words += "…";
+    }
     if (room > 24) { pen.fillStyle = isCulprit ? "#fff" : ink.ink; pen.fillText(words, start, y + tall / 2 + 4); }
   } else if (isKept && !isCulprit && wide <= 34) {
     pen.fillStyle = ink.edge; pen.beginPath(); pen.moveTo(from - 4, y - 3); pen.lineTo(from + 5, y - 3); pen.lineTo(from + .5, y + 2); pen.fill();

@@ -39,7 +39,7 @@ mod words;
 use super::timed::Timed;
 use super::{Key, Limits};
 use crate::failure::{Failure, FailureOperation, LongestOrder, OrderStep, Stuck};
-use crate::models::Model;
+use crate::models::{Model, Part};
 use orders::Longest;
 use shrink::Shrunk;
 use words::Words;
@@ -89,7 +89,7 @@ pub(super) fn failure<M: Model>(
         anomaly: anomaly.to_owned(),
         sentence,
         minimal: shrunk.minimal,
-        necessity: necessity(&shrunk, shown.len()),
+        necessity: necessity(key, &shrunk, shown.len()),
         before: shrunk.has_struck.then(|| {
             "Only these values matter: all others are left out of the reads that are shown.".to_owned()
         }),
@@ -136,8 +136,10 @@ fn told<M: Model>(
     })
 }
 
-fn necessity<C>(shrunk: &Shrunk<C>, shown: usize) -> String {
-    let count = shrunk.kept.len();
+fn necessity<M: Model>(key: &Key<'_, M>, shrunk: &Shrunk<M::Call>, shown: usize) -> String {
+    let might_help = |at: &&usize| key.model.part(&key.timed[**at].call) == Part::TakeUnknown;
+    let helpers = shrunk.kept.iter().filter(might_help).count();
+    let count = shrunk.kept.len() - helpers;
     let mut text = match (shrunk.minimal, count) {
         (true, 1) => "This operation alone is enough: no order has a place for it.".to_owned(),
         (true, count) => {
@@ -153,7 +155,10 @@ fn necessity<C>(shrunk: &Shrunk<C>, shown: usize) -> String {
             "These {count} operations are enough to fail; it is not proven that all of them are needed."
         ),
     };
-    if shown < count {
+    if helpers > 0 {
+        text += &format!(" {helpers} more were never answered: they might have helped, and do not.");
+    }
+    if shown < shrunk.kept.len() {
         text += &format!(" The {shown} latest of them are shown.");
     }
     text
