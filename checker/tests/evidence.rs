@@ -44,7 +44,7 @@ fn try_model(model: ModelKind, histories: usize, seed: u64) {
         let shape = Shape {
             model,
             clients: random.random_range(2..5),
-            operations: random.random_range(10..40),
+            operations: random.random_range(8..18),
             values: [0, 0, 3][random.random_range(0..3)],
             crashes: [0.0, 0.1][random.random_range(0..2)],
             keys: 1,
