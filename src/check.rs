@@ -4,16 +4,19 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use rafture_checker::check::{self, Limits};
+use rafture_checker::check::{self, Limits, Outcome};
 use rafture_checker::consistency::Consistency;
 use rafture_checker::history::{Datum, Format, History, Recorded};
 use rafture_checker::models::ModelKind;
 use rafture_checker::verdict::Verdict;
+use rafture_reports::text_drawing::{drawing, plain};
+use rafture_reports::{Counterexample, counterexample_html};
 use serde_json::json;
 
 use crate::duration::Span;
 use crate::error::Error;
 use crate::history_file::{self, Reading};
+use crate::screen::screen;
 use crate::witness_file;
 
 /// Check recorded histories
@@ -50,6 +53,9 @@ pub struct CheckArguments {
     /// Write the order that explains a valid history, for `rafture history verify`
     #[arg(long, value_name = "FILE")]
     witness: Option<PathBuf>,
+    /// Write a page that shows why a history is invalid, or just the history and its verdict: one file, no network
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// One JSON object a file
     #[arg(long)]
     json: bool,
@@ -60,10 +66,13 @@ pub struct CheckArguments {
 /// # Errors
 /// At the first file that is no history.
 pub fn check(arguments: &CheckArguments) -> Result<Verdict, Error> {
-    if arguments.witness.is_some() && arguments.files.len() > 1 {
-        return Err(Error::input(
-            "`--witness` takes one history at a time (hint: check the files one by one)",
-        ));
+    let outputs = [("--witness", &arguments.witness), ("--html", &arguments.html)];
+    if arguments.files.len() > 1
+        && let Some((flag, _)) = outputs.iter().find(|(_, file)| file.is_some())
+    {
+        return Err(Error::Input(format!(
+            "`{flag}` takes one history at a time (hint: check the files one by one)"
+        )));
     }
     let question = Question::of(arguments)?;
     let mut verdicts = Vec::new();
@@ -179,6 +188,9 @@ fn check_file(file: &Path, question: &Question, arguments: &CheckArguments) -> R
         witness_file::write(path, history, (model, &history.values.to_json(initial)), &outcome.witness)?;
     }
     let seconds = start.elapsed().as_secs_f64();
+    if let Some(path) = &arguments.html {
+        write_page(path, file, history, &outcome)?;
+    }
     if arguments.json {
         let line = json!({
             "file": file,
@@ -217,12 +229,11 @@ fn check_file(file: &Path, question: &Question, arguments: &CheckArguments) -> R
         println!("  holds, as far as the values tell: {holds}");
     }
     if let Some(failure) = &outcome.failure {
-        println!("  {}: {}", failure.anomaly, failure.sentence);
-        for operation in &failure.operations {
-            println!("{}", bar(operation));
-        }
+        let [anomaly, sentence] = [&failure.anomaly, &failure.sentence].map(|text| plain(text));
+        println!("  {anomaly}: {sentence}");
+        print!("\n{}", drawing(failure, screen()));
         for relation in &failure.relations {
-            println!("    {}: {}", relation.kind, relation.sentence);
+            println!("  {}: {}", plain(&relation.kind), plain(&relation.sentence));
         }
     }
     Ok(outcome.verdict)
@@ -245,16 +256,32 @@ fn say_unread(file: &Path, reason: &str, operations: usize, is_json: bool) {
     println!("{}: {verdict}\n  {reason}", file.display());
 }
 
-/// One operation of the evidence as a line.
-fn bar(operation: &rafture_checker::failure::FailureOperation) -> String {
-    let milliseconds = |nanoseconds: u64| format!("{:.3}", nanoseconds as f64 / 1e6);
-    let end = operation.completed_ns.map_or("…".into(), milliseconds);
-    let mark = if operation.culprit { "  <- no order explains this" } else { "" };
-    format!(
-        "    process {:<4} {:>12} .. {:>12} ms  {}{mark}",
-        operation.process.to_string(),
-        milliseconds(operation.invoked_ns),
-        end,
-        operation.label
-    )
+/// The page of one history.
+fn write_page(path: &Path, file: &Path, history: &History, outcome: &Outcome) -> Result<(), Error> {
+    let facts = [
+        ("model", outcome.model.clone()),
+        ("promise", outcome.consistency.clone()),
+        ("decided by", outcome.engine.clone()),
+        ("operations", outcome.operations.to_string()),
+        ("keys", outcome.keys.to_string()),
+    ];
+    let title = file.display().to_string();
+    let command =
+        format!("rafture check {title} --model {} --consistency {}", outcome.model, outcome.consistency);
+    let page = counterexample_html(&Counterexample {
+        title: &title,
+        verdict: outcome.verdict,
+        facts: &facts,
+        reason: outcome.reason.as_deref(),
+        failure: outcome.failure.as_ref(),
+        history,
+        faults: &[],
+        command: Some(&command),
+    });
+    std::fs::write(path, page).map_err(|error| {
+        Error::Harness(format!(
+            "cannot write `{}`: {error} (hint: is there room, and may you write there?)",
+            path.display()
+        ))
+    })
 }

@@ -167,10 +167,9 @@ impl Case<'_> {
             ModelKind::Kv => json!(""),
             ModelKind::MultiRegister | ModelKind::RwRegister => json!([null, null]),
             ModelKind::Register | ModelKind::CasRegister => Value::Null,
-            ModelKind::Append
-            | ModelKind::Bank
-            | ModelKind::BankOverdraft
-            | ModelKind::LongFork => unreachable!("no history of transactions is made here"),
+            ModelKind::Append | ModelKind::Bank | ModelKind::BankOverdraft | ModelKind::LongFork => {
+                unreachable!("no history of transactions is made here")
+            }
             ModelKind::Etcd => unreachable!("it is not generated"),
         }
     }

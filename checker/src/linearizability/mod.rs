@@ -13,7 +13,6 @@ mod layout;
 mod monitors;
 mod problem;
 mod search;
-mod shrink;
 mod slots;
 mod timed;
 

@@ -1,7 +1,7 @@
 //! A counter: `add n`, also of negative numbers, and `read`; 0 at first.
 
-use super::Model;
 use super::model::unknown;
+use super::{Model, Tally};
 use crate::history::{History, Operation, Outcome};
 use crate::linearizability::{Decision, Timed, decide_counter};
 
@@ -57,5 +57,12 @@ impl Model for Counter {
 
     fn decide(&self, calls: &[Timed<CounterCall>]) -> Option<(&'static str, Decision)> {
         Some(("equal-adds", decide_counter(calls)?))
+    }
+
+    fn tally(&self, call: &CounterCall) -> Option<Tally> {
+        Some(match *call {
+            CounterCall::Add(number) => Tally::Add(number),
+            CounterCall::Read(told) => Tally::Told(told),
+        })
     }
 }

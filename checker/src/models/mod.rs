@@ -22,10 +22,10 @@ use hashbrown::HashSet;
 use crate::history::{Datum, History, Operation, Outcome};
 
 pub use counter::{Counter, CounterCall};
-pub(crate) use map::{MicroOperation, steps_of};
 pub use etcd::Etcd;
+pub(crate) use map::{MicroOperation, steps_of};
 pub use map::{Registers, Text, TextCall};
-pub use model::Model;
+pub use model::{Model, Part, Tally};
 pub use mutex::{Semaphore, SemaphoreCall};
 pub use register::{Call, Register};
 pub use sequence::{Sequence, SequenceCall, SequenceKind};

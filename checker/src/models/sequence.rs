@@ -1,9 +1,9 @@
 //! Objects whose state is a sequence of values: queue, stack and append-only list. All are empty at first.
 
-use super::Model;
 use super::chains::Chains;
 use super::interned::Interned;
 use super::model::unknown;
+use super::{Model, Part};
 use crate::history::{Datum, History, Operation, Outcome};
 use crate::linearizability::{Decision, Timed, decide_list, decide_queue, decide_stack};
 
@@ -142,5 +142,28 @@ impl Model for Sequence {
         };
         let shown: Vec<String> = items.iter().map(|&item| history.values.to_json(item).to_string()).collect();
         format!("[{}]", shown.join(", "))
+    }
+
+    fn part(&self, call: &SequenceCall) -> Part {
+        match *call {
+            // What says `null` may then have taken it, or found nothing.
+            SequenceCall::Put(Datum::NULL) if self.kind != SequenceKind::List => Part::Whole,
+            SequenceCall::Put(value) => Part::Put(value),
+            SequenceCall::Take(Datum::NULL) | SequenceCall::ReadUnknown => Part::Sight(Vec::new()),
+            SequenceCall::Take(value) => Part::Take(value),
+            SequenceCall::TakeUnknown => Part::TakeUnknown,
+            SequenceCall::Read(told) => Part::Sight(self.chains.items(told)),
+        }
+    }
+
+    fn apart_from(&self, call: &SequenceCall, is_gone: &dyn Fn(Datum) -> bool) -> SequenceCall {
+        match *call {
+            SequenceCall::Read(told) => {
+                let remains = |&value: &Datum| !is_gone(value);
+                let items: Vec<Datum> = self.chains.items(told).into_iter().filter(remains).collect();
+                SequenceCall::Read(self.chains.number(&items))
+            }
+            other => other,
+        }
     }
 }

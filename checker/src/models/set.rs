@@ -2,9 +2,9 @@
 
 use hashbrown::HashMap;
 
-use super::Model;
 use super::interned::Interned;
 use super::model::unknown;
+use super::{Model, Part};
 use crate::history::{Datum, History, Operation, Outcome};
 use crate::linearizability::{Contents, Decision, Timed, decide_set};
 
@@ -51,6 +51,11 @@ impl Set {
             self.values.push(value);
         }
         number
+    }
+
+    /// The values of a state.
+    fn seen(&self, state: u32) -> Vec<Datum> {
+        self.states.get(state).iter().map(|&number| self.values[number as usize]).collect()
     }
 
     /// The numbers of what was read, in ascending order.
@@ -150,10 +155,28 @@ impl Model for Set {
     }
 
     fn show(&self, history: &History, &state: &u32) -> String {
-        let items = self.states.get(state);
-        let shown: Vec<String> = (items.iter())
-            .map(|&item| history.values.to_json(self.values[item as usize]).to_string())
-            .collect();
+        let seen = self.seen(state);
+        let shown: Vec<String> = seen.iter().map(|&item| history.values.to_json(item).to_string()).collect();
         format!("{{{}}}", shown.join(", "))
+    }
+
+    fn part(&self, call: &SetCall) -> Part {
+        match *call {
+            SetCall::Add(value) => Part::Put(value),
+            SetCall::Remove(value) => Part::Take(value),
+            SetCall::Read(told) => Part::Sight(self.seen(told)),
+            SetCall::ReadUnknown => Part::Sight(Vec::new()),
+        }
+    }
+
+    fn apart_from(&self, call: &SetCall, is_gone: &dyn Fn(Datum) -> bool) -> SetCall {
+        match *call {
+            SetCall::Read(told) => {
+                let remains = |number: &u32| !is_gone(self.values[*number as usize]);
+                let numbers = self.states.get(told).iter().copied().filter(remains).collect();
+                SetCall::Read(self.states.number(numbers))
+            }
+            other => other,
+        }
     }
 }

@@ -15,7 +15,7 @@
 
 use crate::consistency::Consistency;
 use crate::failure::{Failure, FailureOperation, Relation};
-use crate::history::{Datum, History, Operation, Outcome, Process};
+use crate::history::{Datum, History, Operation, Outcome};
 use crate::models::MicroOperation;
 
 use super::facts::{Facts, Flaw};
@@ -229,15 +229,10 @@ impl Words<'_> {
     ) -> Failure {
         let bar = |&place: &u32| {
             let operation = self.operation(place);
-            let is_known = operation.outcome == Outcome::Ok;
             FailureOperation {
-                process: Process::Client(operation.process),
-                f: self.history.f(operation).to_owned(),
                 label: self.label(operation),
-                invoked_ns: operation.invoked_ns,
-                completed_ns: operation.completed_ns().filter(|_| is_known),
                 culprit: place == culprit,
-                order: None,
+                ..FailureOperation::of(self.history, operation)
             }
         };
         Failure {
@@ -246,6 +241,7 @@ impl Words<'_> {
             sentence,
             operations: places.iter().map(bar).collect(),
             relations,
+            ..Failure::default()
         }
     }
 

@@ -62,7 +62,7 @@ fn failure(history: &History, operation: &Operation, anomaly: Anomaly, what: Str
         anomaly: format!("{anomaly} ({})", anomaly.plain()),
         sentence: format!("process {} read {what}, at {time}", operation.process),
         operations: vec![bar(history, operation)],
-        relations: Vec::new(),
+        ..Failure::default()
     }
 }
 

@@ -9,7 +9,7 @@ use super::graph::{Kind, NO_KEY};
 use super::steps::Transactions;
 use super::{Family, append, register};
 use crate::failure::{Failure, FailureOperation, Relation};
-use crate::history::{Datum, History, Operation, Outcome, Process};
+use crate::history::{Datum, History, Operation, Outcome};
 
 /// So many items of a list are shown, those at its end.
 const ITEMS_MAX: usize = 12;
@@ -67,7 +67,7 @@ impl<'t> Story<'t> {
             anomaly: format!("{anomaly} ({})", anomaly.plain()),
             sentence,
             operations: self.people.iter().map(bar).collect(),
-            relations: Vec::new(),
+            ..Failure::default()
         }
     }
 }
@@ -133,16 +133,7 @@ fn why(story: &Story<'_>, family: Family, key: u32, pair: (u32, u32), kind: Kind
 
 /// One transaction as a bar of a drawing.
 pub(super) fn bar(history: &History, operation: &Operation) -> FailureOperation {
-    let is_known = operation.outcome == Outcome::Ok;
-    FailureOperation {
-        process: Process::Client(operation.process),
-        f: history.f(operation).to_owned(),
-        label: label(history, operation),
-        invoked_ns: operation.invoked_ns,
-        completed_ns: operation.completed_ns().filter(|_| is_known),
-        culprit: false,
-        order: None,
-    }
+    FailureOperation { label: label(history, operation), ..FailureOperation::of(history, operation) }
 }
 
 /// `r 1 [2 3], append 2 5`.

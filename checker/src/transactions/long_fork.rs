@@ -77,6 +77,6 @@ fn failure(transactions: &Transactions<'_>, one: (u32, u32), other: (u32, u32)) 
         anomaly: format!("{anomaly} ({})", anomaly.plain()),
         sentence: format!("{first}; {second}"),
         operations: readers.iter().map(|&at| bar(transactions.history, transactions.operation(at))).collect(),
-        relations: Vec::new(),
+        ..Failure::default()
     }
 }

@@ -191,10 +191,9 @@ fn asked(shape: &Shape, random: &mut ChaCha8Rng, fresh: &mut u64) -> (&'static s
                 .collect();
             ("txn", json!(steps))
         }
-        ModelKind::Append
-        | ModelKind::Bank
-        | ModelKind::BankOverdraft
-        | ModelKind::LongFork => unreachable!("transactions come from a database of their own"),
+        ModelKind::Append | ModelKind::Bank | ModelKind::BankOverdraft | ModelKind::LongFork => {
+            unreachable!("transactions come from a database of their own")
+        }
     }
 }
 

@@ -4,10 +4,10 @@
 //! Sessions become processes, one after another. That order means nothing, and the history says so
 //! ([`History::is_timed`](super::super::History::is_timed)).
 
-use super::super::{EventKind, Process};
-use super::log::put_on_tape;
 use super::super::operation::{History, Record};
 use super::super::value::{Datum, Values};
+use super::super::{EventKind, Process};
+use super::log::put_on_tape;
 
 /// The transaction that is being read.
 #[derive(Debug, Default)]
