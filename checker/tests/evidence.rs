@@ -150,7 +150,9 @@ impl Part<'_> {
             }
             let deed = &self.made.deeds[at];
             let mut result = deed.result.clone();
-            if let Some(items) = result.as_array_mut() {
+            if deed.argument.is_null()
+                && let Some(items) = result.as_array_mut()
+            {
                 items.retain(|item| kept_values.contains(&item) || !self.is_put_in(item));
             }
             events.push(Event {

@@ -86,7 +86,7 @@ fn pairs_that_differ_by_one_operation() {
         ("0 write 1; 1 write 2; 1 ok; 2 read; 2 ok 2; 2 read; 2 ok 1; 2 read; 2 ok 1", "valid"),
         (
             "0 write 1; 1 write 2; 1 ok; 2 read; 2 ok 1; 2 read; 2 ok 2; 2 read; 2 ok 1",
-            "non-linearizable: process 2 read x = 2 at 0.006 s, which no order of it and 3 other operations explains",
+            "stale read: process 2 read x = 2 at 0.006 s, although process 2 read x = 1 at 0.004 s: that value had already taken its place",
         ),
     ];
     for (script, expected) in cases {

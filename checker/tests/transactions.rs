@@ -177,11 +177,12 @@ fn two_updates_of_one_version_are_a_lost_update() {
 
 #[test]
 fn a_transaction_agrees_with_itself() {
-    expect("ok append x 1, r x []", "internal", "read-committed");
+    expect("ok append x 1, r x []", "internal", "read-uncommitted");
     expect("ok append x 1, r x [1]", "", "strict-serializable");
-    expect("ok w x 1, r x null", "internal", "read-committed");
-    expect("ok w x 1\nok r x null, r x 1", "G-single, internal", "read-committed");
-    expect("ok r x [1], append x 1", "internal", "read-committed");
+    expect("ok w x 1, r x null", "internal", "read-uncommitted");
+    expect("ok w x 1\nok r x null, r x 1", "G-single, non-repeatable read", "read-committed");
+    expect("ok append x 1\nok r x [], r x [1]", "G-single, non-repeatable read", "read-committed");
+    expect("ok r x [1], append x 1", "internal", "read-uncommitted");
 }
 
 #[test]

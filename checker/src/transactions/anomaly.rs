@@ -7,8 +7,8 @@
 //! | level | forbids, together with what stands above |
 //! |---|---|
 //! | read-uncommitted | `G0`, `duplicate elements`, `garbage read` |
-//! | read-committed | `G1a`, `G1b`, `G1c`, `dirty update`, `incompatible order` |
-//! | snapshot-isolation | `internal`, `lost update`, `G-single`, `G-nonadjacent`, `long fork`, `wrong total`, `negative balance` |
+//! | read-committed | `G1a`, `G1b`, `G1c`, `dirty update`, `incompatible order`, `internal` |
+//! | snapshot-isolation | `non-repeatable read`, `lost update`, `G-single`, `G-nonadjacent`, `long fork`, `wrong total`, `negative balance` |
 //! | serializable | `G2-item` |
 
 use std::collections::BTreeMap;
@@ -32,8 +32,10 @@ pub enum Anomaly {
     G1b,
     /// Two reads of a list, of which neither is a beginning of the other.
     IncompatibleOrder,
-    /// A transaction disagrees with its own earlier reads and writes.
+    /// A transaction does not see what it wrote itself, or sees what it wrote only later.
     Internal,
+    /// A transaction sees two versions of an object that it did not write.
+    NonRepeatableRead,
     /// Two transactions read one version of an object, and both replaced it.
     LostUpdate,
     /// Two reads saw two writes in opposite orders.
@@ -87,6 +89,7 @@ impl Anomaly {
             Anomaly::G1b => "intermediate read",
             Anomaly::IncompatibleOrder => "two histories of one list",
             Anomaly::Internal => "a transaction that contradicts itself",
+            Anomaly::NonRepeatableRead => "a transaction that saw two versions",
             Anomaly::LostUpdate => "two updates of one version",
             Anomaly::LongFork => "two reads that saw two writes in opposite orders",
             Anomaly::WrongTotal => "money out of nothing, or gone",
@@ -107,10 +110,12 @@ impl Anomaly {
             Anomaly::UnexplainedRead => return None,
             Anomaly::NoOrder => (Depth::Serializable, Order::Realtime),
             Anomaly::GarbageRead | Anomaly::DuplicateElements => (Depth::ReadUncommitted, Order::Free),
-            Anomaly::G1a | Anomaly::DirtyUpdate | Anomaly::G1b | Anomaly::IncompatibleOrder => {
-                (Depth::ReadCommitted, Order::Free)
-            }
-            Anomaly::Internal
+            Anomaly::G1a
+            | Anomaly::DirtyUpdate
+            | Anomaly::G1b
+            | Anomaly::IncompatibleOrder
+            | Anomaly::Internal => (Depth::ReadCommitted, Order::Free),
+            Anomaly::NonRepeatableRead
             | Anomaly::LostUpdate
             | Anomaly::LongFork
             | Anomaly::WrongTotal
@@ -146,6 +151,7 @@ impl fmt::Display for Anomaly {
             Anomaly::G1b => "G1b",
             Anomaly::IncompatibleOrder => "incompatible order",
             Anomaly::Internal => "internal",
+            Anomaly::NonRepeatableRead => "non-repeatable read",
             Anomaly::LostUpdate => "lost update",
             Anomaly::LongFork => "long fork",
             Anomaly::WrongTotal => "wrong total",

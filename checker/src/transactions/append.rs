@@ -22,7 +22,7 @@ struct Object<'t> {
     places: HashMap<Datum, u32>,
     reads: Vec<Read>,
     /// What a transaction read against what it had read or appended itself.
-    internal: Vec<(u32, Datum)>,
+    internal: Vec<(u32, Datum, Anomaly)>,
     twice: Option<Datum>,
     order: &'t [Datum],
 }
@@ -133,12 +133,12 @@ impl<'t> Object<'t> {
                 own.iter().zip(&items[behind..]).all(|(append, item)| append.element == *item)
             });
             let Some(behind) = behind.filter(|_| ends_with_own) else {
-                self.internal.push((transaction, step.value));
+                self.internal.push((transaction, step.value, Anomaly::Internal));
                 continue;
             };
             let before = self.reads[read..].last().map(|before| self.seen(before));
             if before.is_some_and(|before| *before != items[..behind]) {
-                self.internal.push((transaction, step.value));
+                self.internal.push((transaction, step.value, Anomaly::NonRepeatableRead));
                 if !own.is_empty() {
                     continue;
                 }
@@ -172,13 +172,13 @@ impl<'t> Object<'t> {
     }
 
     fn tell_internal(&self, anomalies: &mut Anomalies) {
-        for &(transaction, list) in &self.internal {
-            anomalies.add(Anomaly::Internal, || {
+        for &(transaction, list, anomaly) in &self.internal {
+            anomalies.add(anomaly, || {
                 let story = Story::new(self.transactions, &[transaction]);
                 let read = story.read(transaction, self.key, list);
                 let sentence =
                     format!("{read}, which is not what it had read and appended there itself before");
-                story.failure(Anomaly::Internal, Some(self.key), sentence)
+                story.failure(anomaly, Some(self.key), sentence)
             });
             let items = self.items(list);
             if let Some(at) = items.iter().position(|element| self.is_suspicious(element)) {

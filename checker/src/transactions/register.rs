@@ -23,7 +23,7 @@ struct Object<'t> {
     /// By value, the place among `writes`.
     places: HashMap<Datum, u32>,
     reads: Vec<Read>,
-    internal: Vec<(u32, Datum)>,
+    internal: Vec<(u32, Datum, Anomaly)>,
     twice: Option<Datum>,
 }
 
@@ -116,12 +116,12 @@ impl<'t> Object<'t> {
             }
             if let Some(own) = own {
                 if own.value != value {
-                    self.internal.push((transaction, value));
+                    self.internal.push((transaction, value, Anomaly::Internal));
                 }
                 continue;
             }
             if self.reads[read..].last().is_some_and(|before| before.value != value) {
-                self.internal.push((transaction, value));
+                self.internal.push((transaction, value, Anomaly::NonRepeatableRead));
             }
             self.reads.push(Read { value, transaction, replaces: false });
         }
@@ -140,13 +140,13 @@ impl<'t> Object<'t> {
     }
 
     fn tell_internal(&self, anomalies: &mut Anomalies) {
-        for &(transaction, value) in &self.internal {
-            anomalies.add(Anomaly::Internal, || {
+        for &(transaction, value, anomaly) in &self.internal {
+            anomalies.add(anomaly, || {
                 let story = Story::new(self.transactions, &[transaction]);
                 let did = story.read(transaction, self.key, value);
                 let sentence =
                     format!("{did}, which is not what it had read or written there itself just before");
-                story.failure(Anomaly::Internal, Some(self.key), sentence)
+                story.failure(anomaly, Some(self.key), sentence)
             });
         }
     }

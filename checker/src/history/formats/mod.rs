@@ -342,7 +342,8 @@ fn source_of(format: Format) -> Source {
 fn found(head: &[u8]) -> Option<Format> {
     let text = String::from_utf8_lossy(head);
     let mut text = text.trim_start();
-    while text.starts_with(';') {
+    // A log of a collection may begin with remarks, too.
+    while text.starts_with(';') || text.starts_with("# ") && !text.starts_with("# @object") {
         text = text.split_once('\n')?.1.trim_start();
     }
     let first = text.lines().next()?;
