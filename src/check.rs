@@ -4,33 +4,38 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use rafture_checker::check::{self, Limits};
+use rafture_checker::check::{self, Limits, Outcome};
 use rafture_checker::consistency::Consistency;
 use rafture_checker::history::{Datum, Format, History, Recorded};
 use rafture_checker::models::ModelKind;
 use rafture_checker::verdict::Verdict;
+use rafture_reports::text_drawing::{drawing, plain};
+use rafture_reports::{Counterexample, counterexample_html};
 use serde_json::json;
 
 use crate::duration::Span;
 use crate::error::Error;
-use crate::{history_file, witness_file};
+use crate::history_file::{self, Reading};
+use crate::screen::screen;
+use crate::witness_file;
 
 /// Check recorded histories
 #[derive(Debug, Args)]
 pub struct CheckArguments {
-    /// History files, also packed with gzip or zstd
+    /// History files, also packed with gzip or zstd, or folders with a report of etcd's robustness tests
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// How the files are written: auto (by content), jsonl, edn, json-array, jepsen-log, porcupine-kv, collection-log
+    /// How the files are written: auto (by content), jsonl, edn, json-array, jepsen-log, porcupine-kv, collection-log,
+    /// awdit, etcd-report
     #[arg(long, default_value = "auto")]
     format: String,
     /// What they are held against: auto (by the names of operations), register, cas-register, kv, multi-register, mutex,
-    /// semaphore:N, counter, set, queue, stack, list
+    /// semaphore:N, counter, set, queue, stack, list, etcd; of transactions append, rw-register, bank, bank-overdraft, long-fork
     #[arg(long, default_value = "auto")]
     model: String,
-    /// What is asked for [default: the strongest there is for the model]: linearizable, sequential, causal, read-your-writes,
-    /// monotonic-reads; of transactions strict-serializable, serializable, snapshot-isolation, read-atomic, read-committed,
-    /// read-uncommitted, causal
+    /// What is asked for [default: the strongest there is for the model; causal where a file has no times]: linearizable, sequential, causal, read-your-writes,
+    /// monotonic-reads; of transactions strict-serializable, strong-session-serializable, serializable, strong-snapshot-isolation,
+    /// strong-session-snapshot-isolation, snapshot-isolation, read-atomic, read-committed, read-uncommitted, causal
     #[arg(long)]
     consistency: Option<Consistency>,
     /// What registers hold at first, as JSON [default: null; in files that do not come from rafture null or 0]
@@ -39,7 +44,7 @@ pub struct CheckArguments {
     /// Give up after so long, a file
     #[arg(long, default_value = "60s")]
     time_limit: Span,
-    /// Give up when the search remembers more than so many megabytes
+    /// Give up when the history and the search take more than so many megabytes, a file
     #[arg(long, default_value_t = 4096, value_name = "MB")]
     memory_limit: usize,
     /// Keys checked at the same time
@@ -48,6 +53,9 @@ pub struct CheckArguments {
     /// Write the order that explains a valid history, for `rafture history verify`
     #[arg(long, value_name = "FILE")]
     witness: Option<PathBuf>,
+    /// Write a page that shows why a history is invalid, or just the history and its verdict: one file, no network
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// One JSON object a file
     #[arg(long)]
     json: bool,
@@ -58,10 +66,13 @@ pub struct CheckArguments {
 /// # Errors
 /// At the first file that is no history.
 pub fn check(arguments: &CheckArguments) -> Result<Verdict, Error> {
-    if arguments.witness.is_some() && arguments.files.len() > 1 {
-        return Err(Error::input(
-            "`--witness` takes one history at a time (hint: check the files one by one)",
-        ));
+    let outputs = [("--witness", &arguments.witness), ("--html", &arguments.html)];
+    if arguments.files.len() > 1
+        && let Some((flag, _)) = outputs.iter().find(|(_, file)| file.is_some())
+    {
+        return Err(Error::Input(format!(
+            "`{flag}` takes one history at a time (hint: check the files one by one)"
+        )));
     }
     let question = Question::of(arguments)?;
     let mut verdicts = Vec::new();
@@ -109,7 +120,7 @@ impl Question {
     fn initials(&self, recorded: &mut Recorded) -> Vec<Datum> {
         match (&self.initial, recorded.format) {
             (Some(value), _) => vec![recorded.history.values.take(value)],
-            (None, Format::Jsonl) => vec![Datum::NULL],
+            (None, Format::Jsonl | Format::Awdit) => vec![Datum::NULL],
             (None, _) => vec![Datum::NULL, Datum::integer(0).expect("a small integer")],
         }
     }
@@ -118,7 +129,14 @@ impl Question {
 fn check_file(file: &Path, question: &Question, arguments: &CheckArguments) -> Result<Verdict, Error> {
     let start = Instant::now();
     let name = file.display();
-    let mut recorded = history_file::read(file, question.format)?;
+    let memory_bytes = arguments.memory_limit.saturating_mul(1 << 20);
+    let mut recorded = match history_file::read_within(file, question.format, memory_bytes)? {
+        Reading::Whole(recorded) => recorded,
+        Reading::TooLarge { reason, operations } => {
+            say_unread(file, &reason, operations, arguments.json);
+            return Ok(Verdict::Unknown);
+        }
+    };
     for notice in &recorded.notices {
         eprintln!("rafture: {name}: {notice}");
     }
@@ -128,11 +146,18 @@ fn check_file(file: &Path, question: &Question, arguments: &CheckArguments) -> R
         eprintln!("rafture: {name}: no client did anything, so nothing is proven");
     }
     let model = question.model(file, history)?;
-    let consistency = arguments.consistency.unwrap_or_else(|| Consistency::strongest(model));
+    let consistency = arguments.consistency.unwrap_or_else(|| match history.is_timed() {
+        true => Consistency::strongest(model),
+        false => Consistency::Causal,
+    });
+    if arguments.witness.is_some() && consistency != Consistency::Linearizable {
+        let hint = "`--consistency linearizable`";
+        return Err(Error::Input(format!("there is no witness of `{consistency}` (hint: {hint})")));
+    }
     let out_of_time = || start.elapsed() > arguments.time_limit.0;
     let limits = Limits {
         out_of_time: &out_of_time,
-        memory_bytes: Some(arguments.memory_limit << 20),
+        memory_bytes: Some(memory_bytes.saturating_sub(history.memory_bytes())),
         threads: arguments.threads,
         witness: arguments.witness.is_some(),
     };
@@ -155,9 +180,17 @@ fn check_file(file: &Path, question: &Question, arguments: &CheckArguments) -> R
     if let Some(path) = &arguments.witness
         && outcome.verdict == Verdict::Valid
     {
+        if model.is_transactional() && outcome.witness.is_empty() {
+            return Err(Error::Input(format!(
+                "{name}: valid, but no order in real time was found that explains all of it (hint: leave `--witness` out)"
+            )));
+        }
         witness_file::write(path, history, (model, &history.values.to_json(initial)), &outcome.witness)?;
     }
     let seconds = start.elapsed().as_secs_f64();
+    if let Some(path) = &arguments.html {
+        write_page(path, file, history, &outcome)?;
+    }
     if arguments.json {
         let line = json!({
             "file": file,
@@ -171,6 +204,7 @@ fn check_file(file: &Path, question: &Question, arguments: &CheckArguments) -> R
             "seconds": seconds,
             "reason": outcome.reason,
             "anomalies": outcome.anomalies,
+            "holds": outcome.holds,
             "failure": outcome.failure,
         });
         println!("{line}");
@@ -187,25 +221,67 @@ fn check_file(file: &Path, question: &Question, arguments: &CheckArguments) -> R
     if let Some(reason) = &outcome.reason {
         println!("  {reason}");
     }
+    if !outcome.anomalies.is_empty() {
+        let count = |(name, count): (&String, &u64)| format!("{count} x {name}");
+        println!("  found: {}", outcome.anomalies.iter().map(count).collect::<Vec<_>>().join(", "));
+    }
+    if let Some(holds) = outcome.holds.as_ref().filter(|holds| **holds != outcome.consistency) {
+        println!("  holds, as far as the values tell: {holds}");
+    }
     if let Some(failure) = &outcome.failure {
-        println!("  {}: {}", failure.anomaly, failure.sentence);
-        for operation in &failure.operations {
-            println!("{}", bar(operation));
+        let [anomaly, sentence] = [&failure.anomaly, &failure.sentence].map(|text| plain(text));
+        println!("  {anomaly}: {sentence}");
+        print!("\n{}", drawing(failure, screen()));
+        for relation in &failure.relations {
+            println!("  {}: {}", plain(&relation.kind), plain(&relation.sentence));
         }
     }
     Ok(outcome.verdict)
 }
 
-/// One operation of the evidence as a line.
-fn bar(operation: &rafture_checker::failure::FailureOperation) -> String {
-    let milliseconds = |nanoseconds: u64| format!("{:.3}", nanoseconds as f64 / 1e6);
-    let end = operation.completed_ns.map_or("…".into(), milliseconds);
-    let mark = if operation.culprit { "  <- no order explains this" } else { "" };
-    format!(
-        "    process {:<4} {:>12} .. {:>12} ms  {}{mark}",
-        operation.process.to_string(),
-        milliseconds(operation.invoked_ns),
-        end,
-        operation.label
-    )
+/// The verdict about a file that needs more memory than it may have.
+fn say_unread(file: &Path, reason: &str, operations: usize, is_json: bool) {
+    let verdict = Verdict::Unknown;
+    if is_json {
+        let line = json!({
+            "file": file,
+            "verdict": verdict,
+            "engine": "none",
+            "operations": operations,
+            "reason": reason,
+        });
+        println!("{line}");
+        return;
+    }
+    println!("{}: {verdict}\n  {reason}", file.display());
+}
+
+/// The page of one history.
+fn write_page(path: &Path, file: &Path, history: &History, outcome: &Outcome) -> Result<(), Error> {
+    let facts = [
+        ("model", outcome.model.clone()),
+        ("promise", outcome.consistency.clone()),
+        ("decided by", outcome.engine.clone()),
+        ("operations", outcome.operations.to_string()),
+        ("keys", outcome.keys.to_string()),
+    ];
+    let title = file.display().to_string();
+    let command =
+        format!("rafture check {title} --model {} --consistency {}", outcome.model, outcome.consistency);
+    let page = counterexample_html(&Counterexample {
+        title: &title,
+        verdict: outcome.verdict,
+        facts: &facts,
+        reason: outcome.reason.as_deref(),
+        failure: outcome.failure.as_ref(),
+        history,
+        faults: &[],
+        command: Some(&command),
+    });
+    std::fs::write(path, page).map_err(|error| {
+        Error::Harness(format!(
+            "cannot write `{}`: {error} (hint: is there room, and may you write there?)",
+            path.display()
+        ))
+    })
 }

@@ -18,6 +18,7 @@ use crate::lists;
 use crate::node::{self, NodeArguments};
 use crate::report::{self, ReportArguments};
 use crate::run::{self, Plan, RunArguments};
+use crate::screen;
 use crate::sim::{self, SimArguments};
 
 const EXIT_CODES: &str = "\
@@ -120,9 +121,8 @@ fn run_one(arguments: &RunArguments) -> Result<Verdict, Error> {
     if arguments.json {
         println!("{}", serde_json::to_string(&finished.results).expect("results are plain data"));
     } else {
-        let colours = std::io::IsTerminal::is_terminal(&std::io::stdout());
         println!("report: {}", finished.folder.path().join("report.html").display());
-        print!("{}", terminal::summary(&finished.results, colours));
+        print!("{}", terminal::summary(&finished.results, screen::screen()));
     }
     Ok(finished.results.verdict)
 }

@@ -1,18 +1,21 @@
-//! `rafture history`: history files, shown, converted and verified.
+//! `rafture history`: history files, shown, converted, cut and verified.
 
+mod cut;
+
+use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
-use rafture_checker::history::{EventKind, History, Operation, Outcome};
+use rafture_checker::history::{Process, Recorded, Taped};
+use rafture_checker::models::ModelKind;
 use rafture_checker::verdict::Verdict;
 use rafture_checker::{statistics, witness};
-use serde_json::{Value, json};
 
 use crate::error::Error;
 use crate::{history_file, witness_file};
 
-/// Show, convert and verify history files
+/// Show, convert, cut and verify history files
 #[derive(Debug, Args)]
 pub struct HistoryArguments {
     #[command(subcommand)]
@@ -21,18 +24,26 @@ pub struct HistoryArguments {
 
 #[derive(Debug, Subcommand)]
 enum HistoryCommand {
-    /// What is in a history: operations by kind and outcome
+    /// What is in a history: format, model, keys, processes, and operations by kind and outcome
     Show {
         /// A history file in any format
         file: PathBuf,
     },
-    /// Write a history in another format to standard output
+    /// Write a history in another format
     Convert {
         /// A history file in any format
         file: PathBuf,
-        /// The format to write
-        #[arg(long, value_enum, default_value_t = Target::Jsonl)]
-        to: Target,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Write a part of a history that is a history again
+    Cut {
+        /// A history file in any format
+        file: PathBuf,
+        #[command(flatten)]
+        part: cut::Part,
+        #[command(flatten)]
+        output: Output,
     },
     /// Hold the witness of a valid history against it
     Verify {
@@ -41,6 +52,17 @@ enum HistoryCommand {
         /// What `rafture check --witness` wrote
         witness: PathBuf,
     },
+}
+
+/// Where to write, and how.
+#[derive(Debug, Args)]
+struct Output {
+    /// The format to write
+    #[arg(long, value_enum, default_value_t = Target::Jsonl)]
+    to: Target,
+    /// The file to write [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
 }
 
 /// Formats that can be written.
@@ -55,111 +77,110 @@ enum Target {
 /// Does what the arguments say.
 ///
 /// # Errors
-/// When a file is no history, or standard output cannot be written.
+/// When a file is no history, or the output cannot be written.
 pub fn history(arguments: &HistoryArguments) -> Result<Verdict, Error> {
     match &arguments.command {
-        HistoryCommand::Show { file } => show(&history_file::read(file, None)?.history),
-        HistoryCommand::Convert { file, to } => convert(&history_file::read(file, None)?.history, *to),
-        HistoryCommand::Verify { file, witness: path } => {
-            let history = history_file::read(file, None)?.history;
-            let claimed = witness_file::read(path, &history)?;
-            let of = (claimed.model, &claimed.initial);
-            match witness::verify(&history, of, &claimed.orders) {
-                Ok(()) => {
-                    println!("valid: the witness explains all {} operations", history.operations.len());
-                    Ok(Verdict::Valid)
-                }
-                Err(why) => {
-                    println!("the witness does not explain the history: {why}");
-                    Ok(Verdict::Unknown)
-                }
-            }
+        HistoryCommand::Show { file } => show(&read(file)?),
+        HistoryCommand::Convert { file, output } => {
+            let recorded = read(file)?;
+            write(&recorded, &recorded.tape, output)
+        }
+        HistoryCommand::Cut { file, part, output } => {
+            let recorded = read(file)?;
+            let tape = cut::cut(&recorded, part)?;
+            write(&recorded, &tape, output)
+        }
+        HistoryCommand::Verify { file, witness } => verify(file, witness),
+    }
+}
+
+/// Reads a history with all its events, and says what a reader should know.
+fn read(file: &Path) -> Result<Recorded, Error> {
+    let recorded = history_file::read_tape(file)?;
+    for notice in &recorded.notices {
+        eprintln!("rafture: {}: {notice}", file.display());
+    }
+    Ok(recorded)
+}
+
+fn verify(file: &Path, path: &Path) -> Result<Verdict, Error> {
+    let history = history_file::read(file, None)?.history;
+    let claimed = witness_file::read(path, &history)?;
+    let of = (claimed.model, &claimed.initial);
+    match witness::verify(&history, of, &claimed.orders) {
+        Ok(()) => {
+            println!("valid: the witness explains all {} operations", history.operations.len());
+            Ok(Verdict::Valid)
+        }
+        Err(why) => {
+            println!("the witness does not explain the history: {why}");
+            Ok(Verdict::Unknown)
         }
     }
 }
 
-fn show(history: &History) -> Result<Verdict, Error> {
-    println!("{:<12} {:>10} {:>10} {:>10} {:>10}", "", "invoked", "ok", "fail", "info");
-    for (f, counts) in statistics::counts(history) {
-        println!("{f:<12} {:>10} {:>10} {:>10} {:>10}", counts.invoked, counts.ok, counts.fail, counts.info);
+fn show(recorded: &Recorded) -> Result<Verdict, Error> {
+    let Recorded { history, tape, format, .. } = recorded;
+    let mut keys: Vec<_> = history.operations.iter().map(|operation| operation.key).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let mut processes: Vec<u64> = history.operations.iter().map(|operation| operation.process).collect();
+    processes.sort_unstable();
+    processes.dedup();
+    let times = || tape.iter().map(|event| event.time);
+    let duration_ns = times().max().unwrap_or_default() - times().min().unwrap_or_default();
+    let faults = tape.iter().filter(|event| event.process == Process::Nemesis).count();
+    println!("format     {format}");
+    println!(
+        "model      {}",
+        ModelKind::of(history).map_or("none that is known".into(), |kind| kind.to_string())
+    );
+    println!("operations {}", history.operations.len());
+    println!("events     {}, {faults} of the nemesis", history.events());
+    println!("keys       {}", keys.len());
+    println!("processes  {}", processes.len());
+    println!("duration   {:.3} s", duration_ns as f64 / 1e9);
+    println!();
+    let counts = statistics::counts(history);
+    let width = counts.iter().map(|(f, _)| f.len()).max().unwrap_or_default().max(12);
+    println!("{:<width$} {:>10} {:>10} {:>10} {:>10}", "", "invoked", "ok", "fail", "info");
+    for (f, counts) in counts {
+        println!(
+            "{f:<width$} {:>10} {:>10} {:>10} {:>10}",
+            counts.invoked, counts.ok, counts.fail, counts.info
+        );
     }
     Ok(Verdict::Valid)
 }
 
-/// Events of all operations, in the order in which they were recorded.
-fn convert(history: &History, to: Target) -> Result<Verdict, Error> {
-    let mut events: Vec<(u32, &Operation, bool)> = Vec::with_capacity(2 * history.operations.len());
-    for operation in &history.operations {
-        events.push((operation.invoked_at, operation, false));
-        events.extend(operation.completed_at().map(|at| (at, operation, true)));
+fn write(recorded: &Recorded, tape: &[Taped], output: &Output) -> Result<Verdict, Error> {
+    if !recorded.history.is_timed() {
+        let message = "the history has no times, and every format that can be written claims some";
+        return Err(Error::Input(format!("{message} (hint: check it as it is)")));
     }
-    events.sort_unstable_by_key(|&(at, ..)| at);
-    let mut out = BufWriter::new(std::io::stdout().lock());
-    let cannot = |error: std::io::Error| Error::Harness(format!("cannot write the history: {error}"));
-    for ((_, operation, is_end), index) in events.into_iter().zip(0..) {
-        let event = event(history, operation, is_end, index);
-        match to {
-            Target::Jsonl => writeln!(out, "{event}"),
-            Target::Edn => writeln!(out, "{}", edn_event(&event)),
+    let name = output.output.as_ref().map_or("standard output".into(), |path| path.display().to_string());
+    let cannot = |error: std::io::Error| {
+        Error::Harness(format!(
+            "cannot write `{name}`: {error} (hint: is there room, and may you write there?)"
+        ))
+    };
+    let out: Box<dyn Write> = match &output.output {
+        Some(path) => Box::new(File::create(path).map_err(cannot)?),
+        None => Box::new(std::io::stdout().lock()),
+    };
+    let mut out = BufWriter::new(out);
+    let values = &recorded.history.values;
+    for (event, index) in tape.iter().zip(0..) {
+        let line = match output.to {
+            Target::Jsonl => event.to_jsonl(values, index),
+            Target::Edn => event.to_edn(values, index),
+        };
+        match writeln!(out, "{line}") {
+            // Whoever reads has seen enough.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(Verdict::Valid),
+            written => written.map_err(cannot)?,
         }
-        .map_err(cannot)?;
     }
     out.flush().map_err(cannot)?;
     Ok(Verdict::Valid)
-}
-
-fn event(history: &History, operation: &Operation, is_end: bool, index: u64) -> Value {
-    let (time, kind) = match (is_end, operation.outcome) {
-        (false, _) => (operation.invoked_ns, EventKind::Invoke),
-        (true, Outcome::Ok) => (operation.completed_ns().unwrap_or_default(), EventKind::Ok),
-        (true, Outcome::Fail) => (operation.completed_ns().unwrap_or_default(), EventKind::Fail),
-        (true, Outcome::Info) => (operation.completed_ns().unwrap_or_default(), EventKind::Info),
-    };
-    let value = if kind == EventKind::Ok { operation.result } else { operation.argument };
-    let mut event = json!({
-        "index": index,
-        "time": time,
-        "process": operation.process,
-        "type": kind,
-        "f": history.f(operation),
-        "value": history.values.to_json(value),
-    });
-    if let Some(key) = history.key(operation) {
-        event["key"] = key;
-    }
-    if let Some(node) = history.node(operation) {
-        event["node"] = node.into();
-    }
-    event
-}
-
-/// What a machine calls by its name is a keyword: types, kinds of operations, and the first word of a micro-operation.
-fn edn_event(event: &Value) -> String {
-    let fields = event.as_object().expect("an event is an object").iter().map(|(name, value)| {
-        let value = match (name.as_str(), value) {
-            ("type" | "f", Value::String(word)) => format!(":{word}"),
-            _ => edn(value, event["f"] == "txn"),
-        };
-        format!(":{name} {value}")
-    });
-    format!("{{{}}}", fields.collect::<Vec<_>>().join(", "))
-}
-
-fn edn(value: &Value, is_transaction: bool) -> String {
-    let joined = |items: Vec<String>| items.join(" ");
-    match value {
-        Value::Null => "nil".to_owned(),
-        Value::Array(items) => match &items[..] {
-            [Value::String(word), key, value] if is_transaction => {
-                format!("[:{word} {} {}]", edn(key, false), edn(value, false))
-            }
-            items => format!("[{}]", joined(items.iter().map(|item| edn(item, is_transaction)).collect())),
-        },
-        Value::Object(pairs) => {
-            let pairs =
-                pairs.iter().map(|(key, value)| format!("{} {}", Value::from(&**key), edn(value, false)));
-            format!("{{{}}}", joined(pairs.collect()))
-        }
-        other => other.to_string(),
-    }
 }

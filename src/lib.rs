@@ -14,5 +14,6 @@ pub mod lists;
 pub mod node;
 pub mod report;
 pub mod run;
+mod screen;
 pub mod sim;
 pub mod witness_file;

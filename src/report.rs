@@ -9,6 +9,7 @@ use rafture_reports::{RunFolder, RunView, terminal, write_reports};
 
 use crate::error::Error;
 use crate::run::judge;
+use crate::screen::screen;
 
 /// Build the reports of a stored run again
 #[derive(Debug, Args)]
@@ -47,6 +48,6 @@ pub fn report(arguments: &ReportArguments) -> Result<Verdict, Error> {
     let view = RunView { results: &results, history: &history, faults: &faults, leaders: &leaders };
     write_reports(&folder, &view).map_err(Error::harness)?;
     println!("report: {}", path.join("report.html").display());
-    print!("{}", terminal::summary(&results, std::io::IsTerminal::is_terminal(&std::io::stdout())));
+    print!("{}", terminal::summary(&results, screen()));
     Ok(results.verdict)
 }

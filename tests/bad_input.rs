@@ -66,6 +66,16 @@ fn histories_that_cannot_be() {
     );
     check(format!("{}\n{{\"index\" 1}}\n", line(0, "invoke")), "2:10: expected `:`");
     check("PK\u{3}\u{4}".into(), "1:1: ");
+    check(String::new(), "1:1: no event");
+    check("\u{89}PNG\r\n".into(), "1:1: no history in a format that is known");
+    check([line(1, "invoke"), line(0, "ok")].join("\n"), "2:1: the index runs backwards, from 1 to 0");
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut packed, (line(0, "invoke") + "\n").repeat(100).as_bytes()).expect("room");
+    let packed = packed.finish().expect("room");
+    fs::write(&path, &packed[..packed.len() / 2]).expect("a file");
+    refused(&format!("check {file}"), &[&file]);
+    refused("check /dev/zero", &["/dev/zero:1:1: no history in a format that is known"]);
+    refused(&format!("check {}", folder.path().display()), &["is a folder without `operations.json`"]);
     refused("check /nowhere/history.jsonl", &["cannot read `/nowhere/history.jsonl`"]);
     refused("report /nowhere", &["/nowhere"]);
     refused(&format!("check --model chair {file}"), &["unknown model `chair`", "register, cas-register"]);

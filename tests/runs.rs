@@ -164,10 +164,18 @@ fn a_system_whose_program_is_missing_is_the_harness_failing() {
 #[test]
 fn a_planted_bug_is_found_and_explained() {
     let store = tempfile::tempdir().expect("a folder");
-    let words = "--defect ack-early --faults partition:isolate@leader --time-limit 5s --interval 1s --quiet 1s --seed 1";
+    let words =
+        "--defect ack-early --faults partition:isolate@leader --time-limit 60s --interval 1s --seed 1";
     let (code, results) = run(store.path(), words);
     assert_eq!((code, &results["verdict"]), (1, &"invalid".into()), "{results:#}");
-    let failure = &results["checkers"]["linearizability"]["failure"];
+    let linearizability = &results["checkers"]["linearizability"];
+    let found = linearizability["found_at_s"].as_f64().expect("a time");
+    let history = fs::read_to_string(store.path().join("latest/history.jsonl")).expect("a history");
+    let last: Value = serde_json::from_str(history.lines().last().expect("events")).expect("an event");
+    let ended = last["time"].as_u64().expect("a time") as f64 / 1e9;
+    // It takes less than a second; the rest is for a machine that stands still meanwhile.
+    assert!(found <= ended && ended < found + 5.0, "found at {found} s, ended at {ended} s");
+    let failure = &linearizability["failure"];
     let operations = failure["operations"].as_array().expect("evidence");
     assert!((1..=10).contains(&operations.len()), "{failure:#}");
     let page = fs::read_to_string(store.path().join("latest/report.html")).expect("a page");

@@ -2,12 +2,15 @@
 //!
 //! `cargo run --release -p rafture-checker --example history -- cas-register --clients 10 --operations 100000 --values 5 --crashes 0.01
 //! --keys 1 --seed 7 --bug stale`
+//!
+//! Bugs of registers are `stale` and `phantom`; of collections and counters `lost`, `duplicated`, `reordered` and `empty`.
 
 use std::io::{BufWriter, Write};
 
 #[path = "../tests/generator/mod.rs"]
 mod generator;
 
+use generator::bugs::Bug;
 use generator::{Shape, generated};
 use rafture_checker::models::ModelKind;
 
@@ -29,7 +32,11 @@ fn main() -> std::io::Result<()> {
     match word("--bug").map(String::as_str) {
         Some("stale") => assert!(made.make_stale(0.9), "nothing was overwritten"),
         Some("phantom") => made.make_phantom(0.9),
-        _ => {}
+        Some(name) => {
+            let known = Bug::ALL.into_iter().find(|(known, _)| *known == name);
+            made.plant(known.expect("stale, phantom, lost, duplicated, reordered or empty").1, 0.9);
+        }
+        None => {}
     }
     let mut out = BufWriter::new(std::io::stdout().lock());
     for (moment, index) in made.moments.iter().zip(0..) {

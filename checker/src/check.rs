@@ -11,6 +11,8 @@ use crate::failure::Failure;
 use crate::history::{Datum, History};
 use crate::linearizability;
 use crate::models::ModelKind;
+use crate::sessions;
+use crate::transactions;
 use crate::verdict::Verdict;
 
 /// What is asked of a history.
@@ -71,6 +73,9 @@ pub struct Outcome {
     /// How often each anomaly was found, where they are counted.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub anomalies: BTreeMap<String, u64>,
+    /// Of transactions: the strongest promises that nothing found breaks, joined by `and`; `none` if there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holds: Option<String>,
     /// The evidence of an invalid verdict.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
@@ -89,16 +94,42 @@ pub struct ShapeError {
     pub message: String,
 }
 
+/// The names of the promises that are decided for a model, strongest first, as one line.
+fn decided(model: ModelKind) -> String {
+    let is_decided = |&consistency: &Consistency| {
+        consistency == Consistency::Linearizable
+            || sessions::decides(model, consistency)
+            || transactions::decides(model, consistency)
+    };
+    let fitting = Consistency::all().filter(|consistency| consistency.fits(model));
+    fitting.filter(is_decided).map(|consistency| consistency.to_string()).collect::<Vec<_>>().join(", ")
+}
+
 /// Holds a history against a promise.
 ///
 /// # Errors
 /// An operation that the model does not have, a value of the wrong shape, or a promise that is none about this model.
 pub fn check(history: &History, question: &Question, limits: &Limits<'_>) -> Result<Outcome, ShapeError> {
     let Question { model, consistency, initial } = *question;
+    let speaks_of_time = matches!(
+        consistency,
+        Consistency::Linearizable | Consistency::StrictSerializable | Consistency::StrongSnapshotIsolation
+    );
+    if speaks_of_time && !history.is_timed() {
+        let hint = "`--consistency causal`";
+        let message = format!("the history has no times, and `{consistency}` is about them (hint: {hint})");
+        return Err(ShapeError { line: None, message });
+    }
+    if sessions::decides(model, consistency) {
+        return sessions::check(history, question, limits);
+    }
     match consistency {
+        _ if transactions::decides(model, consistency) => {
+            transactions::check(history, (model, consistency), initial, limits)
+        }
         Consistency::Linearizable => linearizability::check(history, model, initial, limits),
         _ => {
-            let fitting = Consistency::names(model);
+            let fitting = decided(model);
             let message =
                 format!("nothing can be said of `{consistency}` for a `{model}` (hint: one of {fitting})");
             Err(ShapeError { line: None, message })

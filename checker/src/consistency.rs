@@ -29,21 +29,30 @@ pub enum Consistency {
     ReadAtomic,
     /// Transactions: each reads from one moment, and no two that ran at once wrote the same.
     SnapshotIsolation,
+    /// The same, and a process sees its own earlier transactions (Daudjee & Salem 2006).
+    StrongSessionSnapshotIsolation,
+    /// The same, and each sees all that was over when it began.
+    StrongSnapshotIsolation,
     /// Transactions: one order for all (PL-3).
     Serializable,
+    /// Transactions: one order for all, in which each process keeps its own.
+    StrongSessionSerializable,
     /// Transactions: one order for all, in which whatever was over before comes before.
     StrictSerializable,
 }
 
-const NAMED: [(&str, Consistency); 11] = [
+const NAMED: [(&str, Consistency); 14] = [
     ("linearizable", Consistency::Linearizable),
     ("sequential", Consistency::Sequential),
+    ("strict-serializable", Consistency::StrictSerializable),
+    ("strong-session-serializable", Consistency::StrongSessionSerializable),
+    ("serializable", Consistency::Serializable),
+    ("strong-snapshot-isolation", Consistency::StrongSnapshotIsolation),
+    ("strong-session-snapshot-isolation", Consistency::StrongSessionSnapshotIsolation),
+    ("snapshot-isolation", Consistency::SnapshotIsolation),
     ("causal", Consistency::Causal),
     ("read-your-writes", Consistency::ReadYourWrites),
     ("monotonic-reads", Consistency::MonotonicReads),
-    ("strict-serializable", Consistency::StrictSerializable),
-    ("serializable", Consistency::Serializable),
-    ("snapshot-isolation", Consistency::SnapshotIsolation),
     ("read-atomic", Consistency::ReadAtomic),
     ("read-committed", Consistency::ReadCommitted),
     ("read-uncommitted", Consistency::ReadUncommitted),
@@ -70,9 +79,17 @@ impl Consistency {
             | Consistency::ReadCommitted
             | Consistency::ReadAtomic
             | Consistency::SnapshotIsolation
+            | Consistency::StrongSessionSnapshotIsolation
+            | Consistency::StrongSnapshotIsolation
             | Consistency::Serializable
+            | Consistency::StrongSessionSerializable
             | Consistency::StrictSerializable => model.is_transactional(),
         }
+    }
+
+    /// All there are, strongest first within each of the two kinds.
+    pub fn all() -> impl Iterator<Item = Consistency> {
+        NAMED.iter().map(|(_, consistency)| *consistency)
     }
 
     /// The names of all that fit, strongest first, as one line.
@@ -123,7 +140,7 @@ mod tests {
 
     #[test]
     fn the_strongest_fits() {
-        for model in [ModelKind::Register, ModelKind::MultiRegister, ModelKind::Queue] {
+        for model in [ModelKind::Register, ModelKind::MultiRegister, ModelKind::Queue, ModelKind::Append] {
             let strongest = Consistency::strongest(model);
             assert!(strongest.fits(model));
             assert!(Consistency::names(model).starts_with(&strongest.to_string()));

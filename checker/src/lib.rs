@@ -7,6 +7,8 @@
 //! - [`consistency`]: what a system can promise;
 //! - [`check`](mod@check): whether a history keeps a promise; each kind has a module:
 //! - [`linearizability`]: whether some order of the operations explains the history;
+//! - [`transactions`]: what transactions over several objects show of each other;
+//! - `sessions`: the same for promises that speak of sessions only, and of weakly isolated transactions;
 //! - [`online`]: the same while the history still grows;
 //! - [`witness`]: whether such an order really does;
 //! - [`statistics`]: what was asked and what became of it;
@@ -23,8 +25,10 @@ pub mod linearizability;
 mod lines;
 pub mod models;
 pub mod online;
+mod sessions;
 pub mod statistics;
 pub mod trace;
+pub mod transactions;
 pub mod verdict;
 pub mod witness;
 

@@ -17,6 +17,20 @@ pub struct ParseError {
     pub message: String,
 }
 
+impl ParseError {
+    /// The same in one line, whatever it quotes from the file.
+    pub(crate) fn in_one_line(self) -> ParseError {
+        if !self.message.contains(char::is_control) {
+            return self;
+        }
+        let escaped = |character: char| match character.is_control() {
+            true => character.escape_default().to_string(),
+            false => character.to_string(),
+        };
+        ParseError { message: self.message.chars().map(escaped).collect(), ..self }
+    }
+}
+
 /// The records of a file.
 pub(crate) struct Records<T> {
     /// Each with its line, from 1.

@@ -3,6 +3,8 @@
 //! Each operation that happened is there once, one that may have happened at most once, one that failed never; none comes
 //! before another that had ended before it began; and one copy of the object, asked in this order, gives these results.
 
+mod etcd;
+
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
@@ -50,7 +52,8 @@ fn start((model, initial): (ModelKind, &Value)) -> Value {
         ModelKind::Register | ModelKind::CasRegister => initial.clone(),
         ModelKind::Mutex | ModelKind::Semaphore(_) | ModelKind::Counter => json!(0),
         ModelKind::Kv => json!(""),
-        ModelKind::MultiRegister => json!({}),
+        ModelKind::MultiRegister | ModelKind::RwRegister | ModelKind::Append => json!({}),
+        ModelKind::Etcd => etcd::start(),
         _ => json!([]),
     }
 }
@@ -58,6 +61,9 @@ fn start((model, initial): (ModelKind, &Value)) -> Value {
 /// Whether the operation can have had its result; then `state` is what it left.
 fn step(history: &History, of: (ModelKind, &Value), state: &mut Value, done: &Operation) -> Option<bool> {
     let ((model, first), known) = (of, done.outcome == Outcome::Ok);
+    if model == ModelKind::Etcd {
+        return etcd::step(history, state, done);
+    }
     let [argument, result] = [done.argument, done.result].map(|value| history.values.to_json(value));
     let permits = if let ModelKind::Semaphore(permits) = model { permits.into() } else { 1 };
     let sorted = |items: &[Value]| BTreeSet::from_iter(items.iter().map(Value::to_string));
@@ -84,12 +90,19 @@ fn step(history: &History, of: (ModelKind, &Value), state: &mut Value, done: &Op
             return Some(!known || taken == result);
         }
         ("txn", state) => {
+            let empty = json!([]);
+            let first = if model == ModelKind::Append { &empty } else { first };
             for step in (if known { result } else { argument }).as_array()? {
-                let key = step[1].to_string();
-                match step[0].as_str()?.starts_with('r') {
-                    true if known && *state.get(&key).unwrap_or(first) != step[2] => return Some(false),
-                    true => {}
-                    false => state[key] = step[2].clone(),
+                let (key, value) = (step[1].to_string(), &step[2]);
+                let held = state.get(&key).unwrap_or(first);
+                match step[0].as_str()?.as_bytes()[0] {
+                    b'r' if !known || held == value || (value.is_null() && *held == empty) => {}
+                    b'r' => return Some(false),
+                    b'a' => {
+                        let longer = [held.as_array()?.as_slice(), std::slice::from_ref(value)].concat();
+                        state[key] = json!(longer);
+                    }
+                    _ => state[key] = value.clone(),
                 }
             }
         }

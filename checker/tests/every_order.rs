@@ -165,8 +165,12 @@ impl Case<'_> {
             ModelKind::Counter | ModelKind::Mutex | ModelKind::Semaphore(_) => json!(0),
             ModelKind::Set | ModelKind::Queue | ModelKind::Stack | ModelKind::List => json!([]),
             ModelKind::Kv => json!(""),
-            ModelKind::MultiRegister => json!([null, null]),
+            ModelKind::MultiRegister | ModelKind::RwRegister => json!([null, null]),
             ModelKind::Register | ModelKind::CasRegister => Value::Null,
+            ModelKind::Append | ModelKind::Bank | ModelKind::BankOverdraft | ModelKind::LongFork => {
+                unreachable!("no history of transactions is made here")
+            }
+            ModelKind::Etcd => unreachable!("it is not generated"),
         }
     }
 

@@ -47,7 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     write_results(&run, &results)?;
     write_reports(&run, &view)?;
     eprintln!("wrote {} in {:?}", run.path().display(), began.elapsed());
-    print!("{}", terminal::summary(&results, false));
+    print!("{}", terminal::summary(&results, terminal::Screen::PLAIN));
     Ok(())
 }
 
@@ -207,6 +207,9 @@ fn stale_read() -> Failure {
             completed_ns: until_us.map(|until_us| 5_850 * MS + until_us * 1_000),
             culprit: order == Some(0),
             order: order.filter(|order| *order > 0),
+            index: None,
+            line: None,
+            node: None,
         };
     Failure {
         key: Some(json!("x")),
@@ -222,6 +225,11 @@ fn stale_read() -> Failure {
             operation(9, "read → 4", 18_600, Some(21_000), Some(4)),
             operation(4, "read → 3", 22_000, Some(26_000), Some(0)),
         ],
+        minimal: true,
+        necessity: "Each of these 7 operations is needed.".into(),
+        before: None,
+        initial: Some("null".into()),
+        orders: Vec::new(),
         relations: Vec::new(),
     }
 }

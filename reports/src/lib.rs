@@ -1,7 +1,7 @@
 //! The run store, measures, plots and pages: what is left of a run, for people and for scripts.
 //!
 //! In reading order: `results` is the record, `fault` the spans on its time axis, `measure` the figures,
-//! `store` the folders, `plot` the pictures, `page` and `terminal` the words, `write` the one call for all of it.
+//! `store` the folders, `plot` the pictures, `page`, `terminal` and `text_drawing` the words, `write` the one call for all of it.
 
 pub mod fault;
 pub mod measure;
@@ -10,10 +10,12 @@ pub mod plot;
 pub mod results;
 pub mod store;
 pub mod terminal;
+pub mod text_drawing;
 mod wording;
 mod write;
 
 pub use fault::{FaultSpan, LeaderChange};
+pub use page::{Counterexample, counterexample_html};
 pub use results::Results;
 pub use store::{RunFolder, Store};
 pub use write::{ReportError, RunView, write_reports, write_results};

@@ -5,10 +5,26 @@ use std::fmt::Write;
 use rafture_checker::verdict::Verdict;
 
 use crate::results::Results;
+use crate::text_drawing::drawing;
 use crate::wording;
 
-/// The summary as plain text, with colours only if asked. Ends with a line feed.
-pub fn summary(results: &Results, color: bool) -> String {
+/// What is written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Screen {
+    /// Whether it shows colours.
+    pub color: bool,
+    /// Letters in a line.
+    pub width: usize,
+}
+
+impl Screen {
+    /// A file, or whatever else is no terminal.
+    pub const PLAIN: Screen = Screen { color: false, width: 80 };
+}
+
+/// The summary as plain text, with colours only if the screen shows them. Ends with a line feed.
+pub fn summary(results: &Results, screen: Screen) -> String {
+    let color = screen.color;
     let mut text = String::new();
     let heading =
         format!("{} · {} · {} nodes · {}", results.system, results.workload, results.nodes, results.network);
@@ -26,6 +42,10 @@ pub fn summary(results: &Results, color: bool) -> String {
     }
     if !results.note.is_empty() {
         line(&mut text, &format!("note: {}", results.note));
+    }
+    if let Some((_, failure)) = results.failures().first() {
+        text += &drawing(failure, screen);
+        line(&mut text, "");
     }
     let verdict = paint(&results.verdict.to_string(), verdict_color(results.verdict), color);
     line(&mut text, &format!("{verdict}: {}", wording::verdict_sentence(results)));
@@ -106,7 +126,7 @@ fn verdict_color(verdict: Verdict) -> &'static str {
     }
 }
 
-fn paint(words: &str, style: &str, color: bool) -> String {
+pub(crate) fn paint(words: &str, style: &str, color: bool) -> String {
     if !color || style.is_empty() {
         return words.to_owned();
     }
@@ -137,14 +157,17 @@ note: the seed repeats the plan, not the interleaving
 valid: Every checker accepts what the clients saw in 1,875 successful operations, under 1 proven fault.
 repeat: rafture run --workload register --faults kill --seed 7
 ";
-        let summary = summary(&sample::results(), false);
+        let summary = summary(&sample::results(), Screen::PLAIN);
         assert_eq!(summary, expected);
     }
 
     #[test]
     fn colours_come_only_when_asked() {
         let results = sample::results();
-        assert!(!summary(&results, false).contains('\x1b'));
-        assert!(summary(&results, true).contains("\x1b[1;32mvalid\x1b[0m: Every"));
+        assert!(!summary(&results, Screen::PLAIN).contains('\x1b'));
+        assert!(
+            summary(&results, Screen { color: true, ..Screen::PLAIN })
+                .contains("\x1b[1;32mvalid\x1b[0m: Every")
+        );
     }
 }

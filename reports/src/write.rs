@@ -3,11 +3,11 @@
 //! Everything is rendered before anything is written, each file replaces its predecessor whole, and `report.html` comes last:
 //! where it stands, the rest stands too.
 
-use rafture_checker::history::Event;
+use rafture_checker::history::{Event, History};
 
 use crate::fault::{FaultSpan, LeaderChange};
 use crate::measure;
-use crate::page;
+use crate::page::{self, Counterexample};
 use crate::plot::{self, PlotData, RenderError};
 use crate::results::Results;
 use crate::store::{RunFolder, StoreError};
@@ -44,7 +44,7 @@ pub fn write_results(folder: &RunFolder, results: &Results) -> Result<(), StoreE
     folder.write_atomic("results.json", &json)
 }
 
-/// Writes everything but `results.json`: plots, `summary.md`, `report.html`.
+/// Writes everything but `results.json`: plots, `counterexample.html` where there is one, `summary.md`, `report.html`.
 pub fn write_reports(folder: &RunFolder, run: &RunView<'_>) -> Result<(), ReportError> {
     let operations = measure::operations(run.history);
     let plots = plot::draw(PlotData {
@@ -54,6 +54,7 @@ pub fn write_reports(folder: &RunFolder, run: &RunView<'_>) -> Result<(), Report
         leaders: run.leaders,
         end_ns: measure::end_ns(run.history),
     })?;
+    let counterexample = counterexample(run);
     let summary = page::summary_markdown(run.results);
     let report = page::report_html(run, &plots);
     for name in plot::NAMES {
@@ -66,9 +67,41 @@ pub fn write_reports(folder: &RunFolder, run: &RunView<'_>) -> Result<(), Report
         folder.write_atomic(&format!("plots/{}.svg", plot.name), plot.svg.as_bytes())?;
         folder.write_atomic(&format!("plots/{}.png", plot.name), &plot.png)?;
     }
+    match counterexample {
+        Some(page) => folder.write_atomic(COUNTEREXAMPLE, page.as_bytes())?,
+        None => folder.remove(COUNTEREXAMPLE)?,
+    }
     folder.write_atomic("summary.md", summary.as_bytes())?;
     folder.write_atomic("report.html", report.as_bytes())?;
     Ok(())
+}
+
+/// Name of the page that only a run has that is invalid by a history of its clients.
+pub(crate) const COUNTEREXAMPLE: &str = "counterexample.html";
+
+fn counterexample(run: &RunView<'_>) -> Option<String> {
+    let results = run.results;
+    let failures = results.failures();
+    let (checker, failure) = failures.first()?;
+    // What the checker could read is a history; if another version could not, the rest of the report still stands.
+    let history = History::of(run.history).ok()?;
+    let facts = [
+        ("system", results.system.clone()),
+        ("workload", results.workload.clone()),
+        ("found by", (*checker).to_owned()),
+        ("operations", history.operations.len().to_string()),
+        ("seed", results.seed.to_string()),
+    ];
+    Some(page::counterexample_html(&Counterexample {
+        title: &format!("{} · {}", results.name, results.run),
+        verdict: results.verdict,
+        facts: &facts,
+        reason: None,
+        failure: Some(failure),
+        history: &history,
+        faults: run.faults,
+        command: Some(&results.command),
+    }))
 }
 
 #[cfg(test)]
@@ -112,6 +145,8 @@ mod tests {
         let (_store, folder) = written(&sample::invalid_results());
         let page = folder.read("report.html").expect("a page");
         let page = page.replace(r#"xmlns="http://www.w3.org/2000/svg""#, "");
+        // What lies beside it may be gone, and nothing is missing then.
+        let page = page.replace(r#"href="counterexample.html""#, "");
         for outside in ["http://", "https://", "src=", "href=", "url(", "@import", "<link"] {
             assert!(!page.contains(outside), "the page contains `{outside}`");
         }
@@ -140,8 +175,12 @@ mod tests {
     #[test]
     fn a_drawing_of_an_earlier_report_does_not_outlive_it() {
         let (_store, folder) = written(&sample::invalid_results());
-        folder.read("plots/violation.svg").expect("a violation is drawn");
+        for file in ["plots/violation.svg", "counterexample.html"] {
+            folder.read(file).expect("a violation is drawn");
+        }
         rewrite(&folder, &sample::results());
-        folder.read("plots/violation.svg").expect_err("a valid run has none");
+        for file in ["plots/violation.svg", "counterexample.html"] {
+            folder.read(file).expect_err("a valid run has none");
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! `history.jsonl` as it grows: a thread of its own takes events off the clients' hands and writes them.
+//! `history.jsonl` as it grows: a thread of its own takes events off the clients' hands, writes them, and watches whether they can
+//! still be explained.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -8,35 +9,70 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rafture_checker::history::Event;
+use rafture_checker::online::Watch;
+use tokio::sync::watch;
 
 /// The file is at most this far behind what happened; the contract says one second.
 const LAG_MAX: Duration = Duration::from_millis(250);
 
-/// Starts to write `path`. Send events; when every sender is gone, the thread ends with what came of it.
+/// Whoever looks at events before they are all there.
+pub(super) struct Watcher {
+    /// Nothing where the model cannot be watched.
+    pub(super) watch: Option<Watch>,
+    /// Is told true as soon as the history cannot be explained any more.
+    pub(super) halt: watch::Sender<bool>,
+}
+
+/// The thread that writes; it ends with what was watched.
+pub(super) type Writer = JoinHandle<io::Result<Option<Watch>>>;
+
+/// Starts to write `path`. Send events; when every sender is gone, the thread ends with what came of them.
 ///
 /// # Errors
 /// When the file cannot be made or no thread can be started.
-pub(super) fn write_history(path: &Path) -> io::Result<(Sender<Event>, JoinHandle<io::Result<()>>)> {
+pub(super) fn write_history(path: &Path, watcher: Watcher) -> io::Result<(Sender<Event>, Writer)> {
     let file = BufWriter::with_capacity(1 << 16, File::create(path)?);
     let (sender, receiver) = channel();
-    let thread = std::thread::Builder::new().name("history".into()).spawn(move || keep(file, &receiver))?;
+    let keep = move || keep(file, &receiver, watcher);
+    let thread = std::thread::Builder::new().name("history".into()).spawn(keep)?;
     Ok((sender, thread))
 }
 
-fn keep(mut file: BufWriter<File>, events: &Receiver<Event>) -> io::Result<()> {
+fn keep(
+    mut file: BufWriter<File>,
+    events: &Receiver<Event>,
+    mut watcher: Watcher,
+) -> io::Result<Option<Watch>> {
     let mut flushed = Instant::now();
     loop {
-        match events.recv_timeout(LAG_MAX) {
-            Ok(event) => {
-                serde_json::to_writer(&mut file, &event)?;
-                file.write_all(b"\n")?;
-            }
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return file.flush(),
+        let event = events.recv_timeout(LAG_MAX);
+        if let Ok(event) = &event {
+            serde_json::to_writer(&mut file, event)?;
+            file.write_all(b"\n")?;
+            watcher.feed(event);
         }
-        if flushed.elapsed() >= LAG_MAX {
+        let is_over = matches!(event, Err(RecvTimeoutError::Disconnected));
+        if is_over || flushed.elapsed() >= LAG_MAX {
             file.flush()?;
+            watcher.settle();
             flushed = Instant::now();
+        }
+        if is_over {
+            return Ok(watcher.watch);
+        }
+    }
+}
+
+impl Watcher {
+    fn feed(&mut self, event: &Event) {
+        if let Some(watch) = &mut self.watch {
+            watch.feed(event);
+        }
+    }
+
+    fn settle(&mut self) {
+        if self.watch.as_mut().is_some_and(|watch| watch.settle().is_some()) {
+            self.halt.send_replace(true);
         }
     }
 }
@@ -53,7 +89,8 @@ mod tests {
     fn a_line_is_in_the_file_while_the_run_goes_on() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("history.jsonl");
-        let (sender, thread) = write_history(&path).expect("a file");
+        let watcher = Watcher { watch: None, halt: watch::channel(false).0 };
+        let (sender, thread) = write_history(&path, watcher).expect("a file");
         let event = Event {
             index: 0,
             time: 7,

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rafture_checker::check::{self, Limits, Question};
 use rafture_checker::history::{Event, History, Operation, Outcome};
 use rafture_checker::models::ModelKind;
+use rafture_checker::online::Watch;
 use rafture_checker::trace::{TraceEvent, parse_trace};
 use rafture_checker::verdict::Verdict;
 use rafture_checker::{invariants, statistics};
@@ -25,6 +26,8 @@ const MEMORY_BYTES_MAX: usize = 4 << 30;
 pub struct Case<'a> {
     /// What the clients saw.
     pub history: &'a [Event],
+    /// What was found while it grew, if somebody looked.
+    pub watched: Option<&'a Watch>,
     /// What it must be explained by.
     pub model: ModelKind,
     /// Kinds of operations that must have succeeded.
@@ -95,7 +98,40 @@ fn crashed(name: &str) -> CheckerResult {
     result(Verdict::Unknown, json!({ "reason": format!("the checker `{name}` crashed: a bug in rafture") }))
 }
 
+/// What was judged while it grew need not be judged again. A violation is, for the sake of its evidence.
 fn linearizability(case: &Case<'_>) -> CheckerResult {
+    let violation = match case.watched {
+        Some(watch) if watch.violation().is_some() => watch.violation(),
+        Some(watch) if watch.is_conclusive() => return watched(case, watch),
+        _ => None,
+    };
+    let mut whole = whole(case);
+    let Some(violation) = violation else {
+        return whole;
+    };
+    let completed = case.history.get(violation.event as usize).map_or(0, |event| event.time);
+    whole.details.insert("found_at_s".into(), json!(rounded(completed as f64 / 1e9)));
+    if whole.verdict == Verdict::Valid {
+        let reason =
+            "the online check found a violation that the whole check does not find: a bug in rafture";
+        whole.verdict = Verdict::Unknown;
+        whole.details.insert("reason".into(), json!(reason));
+    }
+    whole
+}
+
+fn watched(case: &Case<'_>, watch: &Watch) -> CheckerResult {
+    let details = json!({
+        "model": case.model.to_string(),
+        "engine": "online",
+        "operations": watch.operations(),
+        "keys": watch.keys(),
+        "seconds": 0.0,
+    });
+    result(Verdict::Valid, details)
+}
+
+fn whole(case: &Case<'_>) -> CheckerResult {
     let start = Instant::now();
     let history = match History::of(case.history) {
         Ok(history) => history,
@@ -164,8 +200,13 @@ fn faults(case: &Case<'_>) -> CheckerResult {
         let reason = format!("the fault `{}` could not be applied: {error}", fault.label);
         return result(Verdict::Harness, json!({ "reason": reason }));
     }
+    let is_cut = case.watched.is_some_and(|watch| watch.violation().is_some());
     match toothless[..] {
         [] => result(Verdict::Valid, json!({})),
+        [kind, ..] if is_cut && counts.get(kind).is_none_or(|count| count.applied == 0) => result(
+            Verdict::Valid,
+            json!({ "note": format!("a violation ended the run before `{kind}` came") }),
+        ),
         [kind, ..] => {
             let applied = counts.get(kind).map_or(0, |count| count.applied);
             let because = errors.last().map(|error| format!(": {error}")).unwrap_or_default();
@@ -291,6 +332,7 @@ mod tests {
         };
         let case = Case {
             history: &history,
+            watched: None,
             model: ModelKind::Register,
             operations: &["read", "write"],
             traces: None,

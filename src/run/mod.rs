@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use rafture_checker::history::Event;
+use rafture_checker::online::Watch;
 use rafture_checker::verdict::Verdict;
 use rafture_nemesis::clean;
 use rafture_nemesis::clock::RunClock;
@@ -38,6 +39,7 @@ pub use arguments::RunArguments;
 pub use plan::Plan;
 
 use crate::error::Error;
+use history::Watcher;
 use judge::Case;
 use progress::Scene;
 
@@ -118,6 +120,8 @@ struct Stage {
 /// What a run has left to judge.
 struct Record {
     history: Vec<Event>,
+    /// What was found while it grew.
+    watched: Option<Watch>,
     crashes: Vec<String>,
     clock: RunClock,
     healed_ns: Option<u64>,
@@ -181,8 +185,10 @@ impl Stage {
     ) -> Result<Record, Error> {
         self.come_up().await?;
         let clock = RunClock::start();
-        let (copies, writer) =
-            history::write_history(&folder.path().join("history.jsonl")).map_err(Error::harness)?;
+        let (halt, halted) = watch::channel(false);
+        let watcher = Watcher { watch: Watch::over(self.workload.model()), halt: halt.clone() };
+        let path = folder.path().join("history.jsonl");
+        let (copies, writer) = history::write_history(&path, watcher).map_err(Error::harness)?;
         let recorder = Recorder::new(Arc::new(move || clock.now()), copies);
         let ledger = Ledger::create(&folder.path().join("faults.jsonl")).map_err(Error::harness)?;
         let scene = Scene::default();
@@ -206,13 +212,13 @@ impl Stage {
                 async || systems::leader(system, layout, STATUS_PATIENCE).await.map(|(node, _)| node);
             let note = |line: &LedgerLine| tell(line, &scene, &recorder);
             let mut injector = Injector::new(cluster, ledger, clock, note);
-            let done = injector.run(&plan.schedule, plan.time_limit.0, leader, stop.clone()).await;
+            let done = injector.run(&plan.schedule, plan.time_limit.0, leader, halted.clone()).await;
             drop(injector);
             if done.is_ok() {
                 let healed = clock.now();
                 scene.phase("healed");
                 // A run that is stopped early gives nobody the time to recover.
-                if be_quiet(plan, &recorder, stop).await {
+                if be_quiet(plan, &recorder, halted.clone()).await {
                     healed_ns.set(Some(healed));
                 }
             }
@@ -225,6 +231,10 @@ impl Stage {
             done = work => done?,
             () = watching => {}
             () = showing => {}
+            () = pass_on(stop, halt) => {}
+        }
+        if *halted.borrow() {
+            eprintln!("{}: stopped early; healed, and now checked", plan.name);
         }
         self.cluster.notice_crashes();
         let crashes = self.cluster.crashes().to_vec();
@@ -233,10 +243,10 @@ impl Stage {
         drop(recorder);
         let written = tokio::task::spawn_blocking(move || writer.join()).await.map_err(Error::harness)?;
         let written = written.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        written.map_err(|error| {
+        let watched = written.map_err(|error| {
             Error::Harness(format!("cannot write the history: {error} (hint: is the disk full?)"))
         })?;
-        Ok(Record { history, crashes, clock, healed_ns: healed_ns.get() })
+        Ok(Record { history, watched, crashes, clock, healed_ns: healed_ns.get() })
     }
 
     async fn come_up(&mut self) -> Result<(), Error> {
@@ -276,6 +286,14 @@ fn tell(line: &LedgerLine, scene: &Scene, recorder: &Recorder) {
             json!({ "id": line.id, "state": line.state, "target": line.fault.target, "detail": line.detail });
         recorder.nemesis(line.fault.kind.to_string(), value);
     }
+}
+
+/// Whoever stops the run from outside halts it like a violation does. Does not end.
+async fn pass_on(mut stop: watch::Receiver<bool>, halt: watch::Sender<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_ok() {
+        halt.send_replace(true);
+    }
+    std::future::pending::<()>().await;
 }
 
 /// The quiet window: the cluster is driven, and nothing is done to it. If it does not serve by the end, it gets more time.
@@ -328,6 +346,7 @@ fn conclude(
     kinds.dedup();
     let checkers = judge::judge(&Case {
         history: &record.history,
+        watched: record.watched.as_ref(),
         model: workload.model(),
         operations: workload.operations(),
         traces: system.writes_traces().then_some(&traces),

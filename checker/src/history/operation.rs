@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 use serde_json::Value;
 
 use super::value::{Datum, Values};
-use super::{Event, EventKind, Process};
+use super::{Event, EventKind, Process, Taped};
 
 /// The name of an operation's kind, by its number in the table of a history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -112,10 +112,17 @@ pub struct History {
     pub operations: Vec<Operation>,
     /// What their words mean.
     pub values: Values,
+    /// Whether what others did may be missing, as in files of other tools; then a value of unknown origin proves nothing.
+    pub is_excerpt: bool,
     names: Vec<Box<str>>,
     nodes: Vec<Datum>,
     clients: HashMap<u64, Client>,
     events: u32,
+    is_untimed: bool,
+    /// The number that the last event gave itself.
+    index: Option<u64>,
+    /// All events as they were recorded, where somebody wants them.
+    pub(super) tape: Option<Vec<Taped>>,
 }
 
 /// What is known of a process.
@@ -180,6 +187,21 @@ impl History {
         self.record(&record)
     }
 
+    /// Takes note of the number that an event gives itself.
+    ///
+    /// # Errors
+    /// When it is not behind that of the event before: then the order of the events is not that of the file.
+    pub(super) fn follow(&mut self, index: u64) -> Result<(), String> {
+        let last = self.index.replace(index);
+        match last {
+            Some(last) if index == last => Err(format!("there are two events with the index {index}")),
+            Some(last) if index < last => Err(format!(
+                "the index runs backwards, from {last} to {index} (hint: events stand in the order in which they were recorded)"
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Counts an event that is no client's.
     pub fn skip(&mut self) {
         self.events += 1;
@@ -227,10 +249,13 @@ impl History {
     /// The number of a name.
     ///
     /// # Errors
-    /// When there are more of them than any history has.
+    /// When there are more of them than any history has, or it is none that could be shown.
     pub fn name(&mut self, name: &str) -> Result<Name, String> {
         if let Some(number) = self.names.iter().position(|known| **known == *name) {
             return Ok(Name(number as u32));
+        }
+        if name.contains(char::is_control) {
+            return Err(format!("`f` is no name but {name:?}"));
         }
         if self.names.len() == NAMES_MAX {
             return Err(format!("more than {NAMES_MAX} kinds of operations (hint: is this a history?)"));
@@ -239,10 +264,26 @@ impl History {
         Ok(Name(self.names.len() as u32 - 1))
     }
 
+    /// Whether the order of events of different processes says anything. Where nothing was recorded but what each process did,
+    /// only promises that do not speak of real time can be judged.
+    pub fn is_timed(&self) -> bool {
+        !self.is_untimed
+    }
+
+    /// Says that only the order within each process was recorded.
+    pub(super) fn forget_times(&mut self) {
+        self.is_untimed = true;
+    }
+
     /// What the open operation of a process asked.
     pub(super) fn open(&self, process: u64) -> Option<Name> {
         let client = self.clients.get(&process).filter(|client| client.state == State::Open)?;
         Some(self.operations[client.operation as usize].f)
+    }
+
+    /// The name of that number.
+    pub(super) fn name_of(&self, name: Name) -> &str {
+        &self.names[name.0 as usize]
     }
 
     /// A name that stands for none.
@@ -274,6 +315,14 @@ impl History {
     /// How many events there were, those of the nemesis too.
     pub fn events(&self) -> usize {
         self.events as usize
+    }
+
+    /// Bytes that it takes in memory, about.
+    pub fn memory_bytes(&self) -> usize {
+        self.operations.capacity() * size_of::<Operation>()
+            + self.tape.as_ref().map_or(0, |tape| tape.capacity() * size_of::<Taped>())
+            + self.values.memory_bytes()
+            + self.clients.capacity() * size_of::<(u64, Client)>()
     }
 
     /// Nodes are few, and asked for far more often than they change.
@@ -336,6 +385,17 @@ fn complete(
     }
     if !record.key.is_null() && record.key != operation.key {
         return Err(format!("process {process} completes `{}` of another key than it had invoked", name(f)));
+    }
+    let is_echo = || matches!(name(f).as_ref(), "write" | "cas" | "put" | "enqueue" | "push");
+    if record.kind == EventKind::Ok
+        && record.value != operation.argument
+        && !record.value.is_null()
+        && is_echo()
+    {
+        return Err(format!(
+            "process {process} completes `{}` of another value than it had invoked",
+            name(f)
+        ));
     }
     operation.completed_ns = record.time;
     operation.completed_at = at;

@@ -117,10 +117,14 @@ impl Values {
 
     /// A number that is no small integer, by its digits; one that is becomes a word.
     pub fn number(&mut self, digits: &str) -> Datum {
-        match digits.parse().ok().and_then(Datum::integer) {
-            Some(small) => small,
-            None => Datum::of(NUMBER, self.numbers.number(digits)),
+        if let Some(small) = digits.parse().ok().and_then(Datum::integer) {
+            return small;
         }
+        // Equal floats are equal words, however they were written. Integers are exact, however long.
+        let float =
+            digits.parse().ok().filter(|_| digits.contains(['.', 'e', 'E'])).and_then(Number::from_f64);
+        let digits = float.map_or_else(|| digits.to_owned(), |float| float.to_string());
+        Datum::of(NUMBER, self.numbers.number(&digits))
     }
 
     /// `value` as one of these.
@@ -145,7 +149,7 @@ impl Values {
         }
     }
 
-    /// `value` as JSON. A key of a map that is no text is written as its JSON.
+    /// `value` as JSON. A key of a map that is no text is written as its JSON, and a number that JSON would round as a text.
     pub fn to_json(&self, value: Datum) -> Value {
         match value.tag() {
             CONSTANT => value.as_boolean().map_or(Value::Null, Value::Bool),
@@ -159,19 +163,24 @@ impl Values {
             }
             _ => {
                 let digits = &*self.numbers.items[value.index()];
-                digits.parse::<Number>().map_or_else(|_| Value::from(digits), Value::Number)
+                let is_exact = digits.contains(['.', 'e', 'E'])
+                    || digits.parse::<u64>().is_ok()
+                    || digits.parse::<i64>().is_ok();
+                let number = digits.parse::<Number>().ok().filter(|_| is_exact);
+                number.map_or_else(|| Value::from(digits), Value::Number)
             }
         }
     }
 
-    fn key_name(&self, key: Datum) -> String {
+    /// The key of a map as a text; one that is none is its JSON.
+    pub(super) fn key_name(&self, key: Datum) -> String {
         self.as_text(key).map_or_else(|| self.to_json(key).to_string(), str::to_owned)
     }
 
     /// Bytes that the table takes, about.
     pub fn memory_bytes(&self) -> usize {
-        self.texts.items.len() * 48
-            + self.numbers.items.len() * 48
+        self.texts.memory_bytes()
+            + self.numbers.memory_bytes()
             + self.lists.memory_bytes()
             + self.maps.memory_bytes()
     }
@@ -183,17 +192,35 @@ struct Table<T> {
     items: Vec<T>,
     numbers: HashTable<u32>,
     hasher: DefaultHashBuilder,
+    /// Bytes of what the items point to.
+    pointed_bytes: usize,
+}
+
+/// What an allocator adds to each piece of memory, about.
+const ALLOCATION_BYTES: usize = 16;
+
+impl<T> Table<T> {
+    fn memory_bytes(&self) -> usize {
+        self.items.capacity() * size_of::<T>()
+            + self.numbers.capacity() * (size_of::<u32>() + 1) * 8 / 7
+            + self.pointed_bytes
+    }
 }
 
 impl<T> Default for Table<T> {
     fn default() -> Table<T> {
-        Table { items: Vec::new(), numbers: HashTable::new(), hasher: DefaultHashBuilder::default() }
+        Table {
+            items: Vec::new(),
+            numbers: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
+            pointed_bytes: 0,
+        }
     }
 }
 
 impl Table<Box<str>> {
     fn number(&mut self, text: &str) -> usize {
-        let Table { items, numbers, hasher } = self;
+        let Table { items, numbers, hasher, pointed_bytes } = self;
         let hash = |text: &str| {
             let mut hasher = hasher.build_hasher();
             hasher.write(text.as_bytes());
@@ -207,6 +234,7 @@ impl Table<Box<str>> {
         let number = *entry.or_insert_with(|| small(items.len())).get();
         if number as usize == items.len() {
             items.push(text.into());
+            *pointed_bytes += text.len() + ALLOCATION_BYTES;
         }
         number as usize
     }
@@ -248,7 +276,7 @@ impl Lists {
     }
 
     fn memory_bytes(&self) -> usize {
-        self.items.capacity() * 8 + self.table.items.capacity() * 16
+        self.items.capacity() * size_of::<Datum>() + self.table.memory_bytes()
     }
 }
 

@@ -13,7 +13,6 @@ mod layout;
 mod monitors;
 mod problem;
 mod search;
-mod shrink;
 mod slots;
 mod timed;
 
@@ -25,12 +24,15 @@ use crate::check::{Limits, Outcome, ShapeError};
 use crate::consistency::Consistency;
 use crate::history::{Datum, History};
 use crate::models::{
-    Counter, Model, ModelKind, Register, Registers, Semaphore, Sequence, SequenceKind, Set, Text,
+    Counter, Etcd, Model, ModelKind, Register, Registers, Semaphore, Sequence, SequenceKind, Set, Text,
 };
 use crate::verdict::Verdict;
 use keys::{Key, Keys};
-pub(crate) use monitors::forgettable;
-pub use monitors::{Decision, decide_register};
+pub use monitors::{
+    Contents, Decision, decide_counter, decide_list, decide_queue, decide_register, decide_semaphore,
+    decide_set, decide_stack,
+};
+pub(crate) use monitors::{Fate, forgettable};
 use search::{Bounds, End};
 pub use timed::Timed;
 
@@ -58,6 +60,15 @@ pub fn check(
         ModelKind::Queue => check_with(name, sequence(SequenceKind::Queue), history, limits),
         ModelKind::Stack => check_with(name, sequence(SequenceKind::Stack), history, limits),
         ModelKind::List => check_with(name, sequence(SequenceKind::List), history, limits),
+        ModelKind::Append
+        | ModelKind::RwRegister
+        | ModelKind::Bank
+        | ModelKind::BankOverdraft
+        | ModelKind::LongFork => {
+            let message = format!("a `{model}` is judged as transactions, not as one object");
+            Err(ShapeError { line: None, message })
+        }
+        ModelKind::Etcd => check_with(name, Etcd::default, history, limits),
     }
 }
 
@@ -83,6 +94,7 @@ pub fn check_with<M: Model>(
         keys: keys.len(),
         reason: None,
         anomalies: BTreeMap::new(),
+        holds: None,
         failure: None,
         witness: Vec::new(),
     };

@@ -1,8 +1,9 @@
 //! A counter: `add n`, also of negative numbers, and `read`; 0 at first.
 
-use super::Model;
 use super::model::unknown;
+use super::{Model, Tally};
 use crate::history::{History, Operation, Outcome};
+use crate::linearizability::{Decision, Timed, decide_counter};
 
 /// The model of one counter.
 #[derive(Debug, Default)]
@@ -52,5 +53,16 @@ impl Model for Counter {
 
     fn is_read(&self, call: &CounterCall) -> bool {
         matches!(call, CounterCall::Read(_))
+    }
+
+    fn decide(&self, calls: &[Timed<CounterCall>]) -> Option<(&'static str, Decision)> {
+        Some(("equal-adds", decide_counter(calls)?))
+    }
+
+    fn tally(&self, call: &CounterCall) -> Option<Tally> {
+        Some(match *call {
+            CounterCall::Add(number) => Tally::Add(number),
+            CounterCall::Read(told) => Tally::Told(told),
+        })
     }
 }

@@ -126,6 +126,26 @@ impl Registers {
     }
 
     fn step_of(&mut self, history: &History, step: Datum, is_known: bool) -> Result<Option<Step>, String> {
+        let MicroOperation { key, value, is_read } = MicroOperation::of(history, step)?;
+        let next = self.numbers.len();
+        let place = *self.numbers.entry(key).or_insert(next);
+        match is_read {
+            true => Ok(is_known.then_some(Step::Read(place, value))),
+            false => Ok(Some(Step::Write(place, value))),
+        }
+    }
+}
+
+/// One step of a transaction as it was recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MicroOperation {
+    pub(crate) key: Datum,
+    pub(crate) value: Datum,
+    pub(crate) is_read: bool,
+}
+
+impl MicroOperation {
+    pub(crate) fn of(history: &History, step: Datum) -> Result<MicroOperation, String> {
         let wrong = || {
             let shown = history.values.to_json(step);
             format!("a micro-operation is `[\"r\", key, value]` or `[\"w\", key, value]`, not `{shown}`")
@@ -133,14 +153,28 @@ impl Registers {
         let Some(&[name, key, value]) = history.values.as_list(step) else {
             return Err(wrong());
         };
-        let next = self.numbers.len();
-        let place = *self.numbers.entry(key).or_insert(next);
         match history.values.as_text(name) {
-            Some("r" | "read") => Ok(is_known.then_some(Step::Read(place, value))),
-            Some("w" | "write") => Ok(Some(Step::Write(place, value))),
+            Some("r" | "read") => Ok(MicroOperation { key, value, is_read: true }),
+            Some("w" | "write") => Ok(MicroOperation { key, value, is_read: false }),
             _ => Err(wrong()),
         }
     }
+}
+
+/// The steps of a transaction: with its results where it is known to have happened.
+///
+/// # Errors
+/// What is no transaction.
+pub(crate) fn steps_of<'h>(history: &'h History, operation: &Operation) -> Result<&'h [Datum], String> {
+    let f = history.f(operation);
+    if f != "txn" {
+        return Err(unknown(f, "multi-register", "it has `txn`"));
+    }
+    let is_known = operation.outcome == Outcome::Ok;
+    let value = if is_known { operation.result } else { operation.argument };
+    history.values.as_list(value).ok_or_else(|| {
+        format!("`txn` takes a list of micro-operations, not `{}`", history.values.to_json(value))
+    })
 }
 
 impl Model for Registers {
@@ -149,18 +183,8 @@ impl Model for Registers {
     type Call = u32;
 
     fn call(&mut self, history: &History, operation: &Operation) -> Result<u32, String> {
-        let f = history.f(operation);
-        if f != "txn" {
-            return Err(unknown(f, "multi-register", "it has `txn`"));
-        }
+        let items = steps_of(history, operation)?;
         let is_known = operation.outcome == Outcome::Ok;
-        let value = if is_known { operation.result } else { operation.argument };
-        let Some(items) = history.values.as_list(value) else {
-            return Err(format!(
-                "`txn` takes a list of micro-operations, not `{}`",
-                history.values.to_json(value)
-            ));
-        };
         let mut steps = Vec::with_capacity(items.len());
         for &item in items {
             steps.extend(self.step_of(history, item, is_known)?);

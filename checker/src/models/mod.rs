@@ -2,7 +2,9 @@
 //!
 //! [`model`](Model) is the trait, for one's own models too; each other file is a model.
 
+mod chains;
 mod counter;
+mod etcd;
 mod interned;
 mod map;
 mod model;
@@ -15,11 +17,15 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::history::{History, Outcome};
+use hashbrown::HashSet;
+
+use crate::history::{Datum, History, Operation, Outcome};
 
 pub use counter::{Counter, CounterCall};
+pub use etcd::Etcd;
+pub(crate) use map::{MicroOperation, steps_of};
 pub use map::{Registers, Text, TextCall};
-pub use model::Model;
+pub use model::{Model, Part, Tally};
 pub use mutex::{Semaphore, SemaphoreCall};
 pub use register::{Call, Register};
 pub use sequence::{Sequence, SequenceCall, SequenceKind};
@@ -50,10 +56,22 @@ pub enum ModelKind {
     Stack,
     /// `append v`, `read` → all of them in order.
     List,
+    /// `txn` of `["append", key, value]` and `["r", key, [value, …]]`; lists are empty at first.
+    Append,
+    /// `txn` of `["w", key, value]` and `["r", key, value]`, where each value is written to a key once.
+    RwRegister,
+    /// `transfer` and `read` → a map of balances, whose sum never changes and of which none owes.
+    Bank,
+    /// The same, where accounts may owe.
+    BankOverdraft,
+    /// `write` of one micro-operation `["w", key, value]`, once for each key, and `read` of several `["r", key, value]`.
+    LongFork,
+    /// Ranges, transactions, leases and watches of one etcd; see the head of `models/etcd/request.rs`.
+    Etcd,
 }
 
 /// All but semaphores, which are as many as there are numbers.
-const NAMED: [(&str, ModelKind); 10] = [
+const NAMED: [(&str, ModelKind); 16] = [
     ("register", ModelKind::Register),
     ("cas-register", ModelKind::CasRegister),
     ("kv", ModelKind::Kv),
@@ -64,6 +82,12 @@ const NAMED: [(&str, ModelKind); 10] = [
     ("queue", ModelKind::Queue),
     ("stack", ModelKind::Stack),
     ("list", ModelKind::List),
+    ("append", ModelKind::Append),
+    ("rw-register", ModelKind::RwRegister),
+    ("bank", ModelKind::Bank),
+    ("bank-overdraft", ModelKind::BankOverdraft),
+    ("long-fork", ModelKind::LongFork),
+    ("etcd", ModelKind::Etcd),
 ];
 
 impl fmt::Display for ModelKind {
@@ -75,6 +99,10 @@ impl fmt::Display for ModelKind {
         }
     }
 }
+
+/// Kinds of operations on an etcd.
+const ETCD: &[&str] =
+    &["range", "transaction", "grant-lease", "revoke-lease", "watch", "compact", "defragment"];
 
 /// A name that no model has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -91,16 +119,21 @@ impl ModelKind {
             history.names().filter(|(name, _)| asked.contains(name)).map(|(_, text)| text).collect();
         let only = |all: &[&str]| names.iter().all(|name| all.contains(name));
         let has = |name: &str| names.contains(name);
-        let reads_lists = || {
-            let read = |operation: &&crate::history::Operation| {
+        let first_read = || {
+            let read = |operation: &&Operation| {
                 history.f(operation) == "read"
                     && operation.outcome == Outcome::Ok
                     && !operation.result.is_null()
             };
-            let first = history.operations.iter().find(read);
-            first.is_some_and(|operation| history.values.as_list(operation.result).is_some())
+            history.operations.iter().find(read).map(|operation| operation.result)
         };
+        let reads_lists = || first_read().is_some_and(|read| history.values.as_list(read).is_some());
+        let reads_maps = || first_read().is_some_and(|read| history.values.as_map(read).is_some());
         match () {
+            () if only(&["read", "write", "txn"]) && micro_operations(history).next().is_some() => {
+                Some(of_transactions(history, only(&["txn"])))
+            }
+            () if only(&["read", "transfer"]) && (has("transfer") || reads_maps()) => Some(ModelKind::Bank),
             () if only(&["read", "write"]) => Some(ModelKind::Register),
             () if only(&["read", "write", "cas"]) => Some(ModelKind::CasRegister),
             () if only(&["get", "put", "append"]) => Some(ModelKind::Kv),
@@ -112,6 +145,7 @@ impl ModelKind {
                 Some(ModelKind::Set)
             }
             () if only(&["add", "read"]) => Some(ModelKind::Counter),
+            () if only(ETCD) => Some(ModelKind::Etcd),
             () if only(&["txn"]) => Some(ModelKind::MultiRegister),
             () => None,
         }
@@ -130,7 +164,13 @@ impl ModelKind {
             | ModelKind::Set
             | ModelKind::Queue
             | ModelKind::Stack
-            | ModelKind::List => false,
+            | ModelKind::List
+            | ModelKind::Etcd => false,
+            ModelKind::Append
+            | ModelKind::RwRegister
+            | ModelKind::Bank
+            | ModelKind::BankOverdraft
+            | ModelKind::LongFork => true,
         }
     }
 
@@ -139,6 +179,34 @@ impl ModelKind {
         let names: Vec<&str> = NAMED.iter().map(|(name, _)| *name).collect();
         format!("{}, semaphore:N", names.join(", "))
     }
+}
+
+/// Name, key and value of all micro-operations that were asked for.
+fn micro_operations(history: &History) -> impl Iterator<Item = [Datum; 3]> {
+    let values = &history.values;
+    let items = |operation: &Operation| values.as_list(operation.argument).unwrap_or(&[]).iter();
+    let named = |item: &Datum| match values.as_list(*item) {
+        Some(&[name, key, value]) if values.as_text(name).is_some() => Some([name, key, value]),
+        _ => None,
+    };
+    history.operations.iter().flat_map(items).filter_map(named)
+}
+
+/// The model of transactions. Registers are judged by their dependencies if each value is written to a key once, because a search for one
+/// order of all takes time exponential in what runs at once; other histories of registers leave no choice. Those of Knossos, which say
+/// `read` and `write`, are about one object.
+fn of_transactions(history: &History, is_txn: bool) -> ModelKind {
+    let mut written = HashSet::new();
+    for [name, key, value] in micro_operations(history) {
+        match history.values.as_text(name) {
+            Some("append") => return ModelKind::Append,
+            Some("r") => {}
+            Some("w") if value.is_null() || !written.insert((key, value)) => return ModelKind::MultiRegister,
+            Some("w") => {}
+            _ => return ModelKind::MultiRegister,
+        }
+    }
+    if is_txn { ModelKind::RwRegister } else { ModelKind::LongFork }
 }
 
 impl FromStr for ModelKind {

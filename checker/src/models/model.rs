@@ -38,7 +38,7 @@
 use std::fmt::Debug;
 use std::hash::Hash;
 
-use crate::history::{History, Operation};
+use crate::history::{Datum, History, Operation};
 use crate::linearizability::{Decision, Timed};
 
 /// A deterministic object. There is one per key, so that it may number the values that it meets.
@@ -89,6 +89,51 @@ pub trait Model {
     fn makes(&self, _call: &Self::Call) -> Option<u32> {
         None
     }
+
+    /// What `call` does to an object that consists of values; see [`Part`].
+    fn part(&self, _call: &Self::Call) -> Part {
+        Part::Whole
+    }
+
+    /// `call` as it would have been if the values for which `is_gone` is true had never been there.
+    fn apart_from(&self, call: &Self::Call, _is_gone: &dyn Fn(Datum) -> bool) -> Self::Call {
+        call.clone()
+    }
+
+    /// What `call` does to an object that is a number; see [`Tally`].
+    fn tally(&self, _call: &Self::Call) -> Option<Tally> {
+        None
+    }
+
+    /// The least and the greatest that such a number can be.
+    fn tally_range(&self) -> (i64, i64) {
+        (i64::MIN, i64::MAX)
+    }
+}
+
+/// What a call does to an object that consists of values (a queue, a set, …), if the object looks the same to all calls about
+/// other values when all that is about one value is left out. Evidence is cut down by it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// It puts this value in.
+    Put(Datum),
+    /// It takes this value out.
+    Take(Datum),
+    /// It takes some value out, or none; nobody knows.
+    TakeUnknown,
+    /// It sees that these values are there, in this order, and no others.
+    Sight(Vec<Datum>),
+    /// None of these: nothing can be left out.
+    Whole,
+}
+
+/// What a call does to an object that is a number, 0 at first, to which calls add.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tally {
+    /// It adds so much.
+    Add(i64),
+    /// It sees the number; `None`: it is not known what it saw.
+    Told(Option<i64>),
 }
 
 /// The error of an operation that a model does not have.

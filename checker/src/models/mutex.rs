@@ -1,9 +1,10 @@
 //! A semaphore: `acquire` takes a permit and `release` gives one back. With one permit it is a mutex (which has no
 //! owner: anybody may release it).
 
-use super::Model;
 use super::model::unknown;
+use super::{Model, Tally};
 use crate::history::{History, Operation};
+use crate::linearizability::{Decision, Timed, decide_semaphore};
 
 /// The model of one semaphore.
 #[derive(Debug)]
@@ -55,11 +56,26 @@ impl Model for Semaphore {
         false
     }
 
+    fn decide(&self, calls: &[Timed<SemaphoreCall>]) -> Option<(&'static str, Decision)> {
+        Some(("urgent-first", decide_semaphore(calls, self.permits)))
+    }
+
     fn show(&self, _: &History, taken: &u32) -> String {
         match (self.permits, taken) {
             (1, 0) => "free".to_owned(),
             (1, _) => "held".to_owned(),
             (permits, taken) => format!("{taken} of {permits} held"),
         }
+    }
+
+    fn tally(&self, call: &SemaphoreCall) -> Option<Tally> {
+        Some(match call {
+            SemaphoreCall::Acquire => Tally::Add(1),
+            SemaphoreCall::Release => Tally::Add(-1),
+        })
+    }
+
+    fn tally_range(&self) -> (i64, i64) {
+        (0, self.permits.into())
     }
 }

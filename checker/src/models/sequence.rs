@@ -1,9 +1,11 @@
 //! Objects whose state is a sequence of values: queue, stack and append-only list. All are empty at first.
 
-use super::Model;
+use super::chains::Chains;
 use super::interned::Interned;
 use super::model::unknown;
+use super::{Model, Part};
 use crate::history::{Datum, History, Operation, Outcome};
+use crate::linearizability::{Decision, Timed, decide_list, decide_queue, decide_stack};
 
 /// Which of them it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,7 +22,10 @@ pub enum SequenceKind {
 #[derive(Debug)]
 pub struct Sequence {
     kind: SequenceKind,
-    states: Interned<Vec<Datum>>,
+    /// Of stacks and lists.
+    chains: Chains,
+    /// Of queues, which lose what is at the other end than where they grow.
+    queues: Interned<Vec<Datum>>,
 }
 
 /// An operation on a sequence.
@@ -41,17 +46,34 @@ pub enum SequenceCall {
 impl Sequence {
     /// An empty one.
     pub fn new(kind: SequenceKind) -> Sequence {
-        Sequence { kind, states: Interned::starting_with(Vec::new()) }
+        Sequence { kind, chains: Chains::default(), queues: Interned::starting_with(Vec::new()) }
+    }
+
+    fn put(&self, state: u32, value: Datum) -> u32 {
+        match self.kind {
+            SequenceKind::Queue => {
+                let items = self.queues.get(state);
+                self.queues.number(items.iter().copied().chain([value]).collect())
+            }
+            SequenceKind::Stack | SequenceKind::List => self.chains.with(state, value),
+        }
+    }
+
+    /// What was taken from that state, and the state after.
+    fn taken(&self, state: u32) -> Option<(Datum, u32)> {
+        match self.kind {
+            SequenceKind::Queue => {
+                let items = self.queues.get(state);
+                let (&first, rest) = items.split_first()?;
+                Some((first, self.queues.number(rest.to_vec())))
+            }
+            SequenceKind::Stack | SequenceKind::List => self.chains.split(state),
+        }
     }
 
     fn take(&self, state: u32, told: Option<Datum>) -> Option<u32> {
-        let mut items = Vec::clone(&self.states.get(state));
-        let taken = match self.kind {
-            _ if items.is_empty() => Datum::NULL,
-            SequenceKind::Queue => items.remove(0),
-            SequenceKind::Stack | SequenceKind::List => items.pop().expect("it is not empty"),
-        };
-        told.is_none_or(|told| told == taken).then(|| self.states.number(items))
+        let (taken, rest) = self.taken(state).unwrap_or((Datum::NULL, state));
+        told.is_none_or(|told| told == taken).then_some(rest)
     }
 }
 
@@ -71,7 +93,7 @@ impl Model for Sequence {
             (List, "read") if !is_known => Ok(SequenceCall::ReadUnknown),
             (List, "read") if operation.result.is_null() => Ok(SequenceCall::Read(0)),
             (List, "read") => match history.values.as_list(operation.result) {
-                Some(items) => Ok(SequenceCall::Read(self.states.number(items.to_vec()))),
+                Some(items) => Ok(SequenceCall::Read(self.chains.number(items))),
                 None => {
                     let result = history.values.to_json(operation.result);
                     Err(format!("`read` of a list gives a list, not `{result}`"))
@@ -89,11 +111,7 @@ impl Model for Sequence {
 
     fn step(&self, &state: &u32, call: &SequenceCall) -> Option<u32> {
         match *call {
-            SequenceCall::Put(value) => {
-                let mut items = Vec::clone(&self.states.get(state));
-                items.push(value);
-                Some(self.states.number(items))
-            }
+            SequenceCall::Put(value) => Some(self.put(state, value)),
             SequenceCall::Take(told) => self.take(state, Some(told)),
             SequenceCall::TakeUnknown => self.take(state, None),
             SequenceCall::Read(told) => (told == state).then_some(state),
@@ -109,9 +127,43 @@ impl Model for Sequence {
         }
     }
 
+    fn decide(&self, calls: &[Timed<SequenceCall>]) -> Option<(&'static str, Decision)> {
+        match self.kind {
+            SequenceKind::List => Some(("list-prefixes", decide_list(calls, &self.chains)?)),
+            SequenceKind::Queue => Some(("queue-zones", decide_queue(calls)?)),
+            SequenceKind::Stack => Some(("stack-zones", decide_stack(calls)?)),
+        }
+    }
+
     fn show(&self, history: &History, &state: &u32) -> String {
-        let items = self.states.get(state);
+        let items = match self.kind {
+            SequenceKind::Queue => Vec::clone(&self.queues.get(state)),
+            SequenceKind::Stack | SequenceKind::List => self.chains.items(state),
+        };
         let shown: Vec<String> = items.iter().map(|&item| history.values.to_json(item).to_string()).collect();
         format!("[{}]", shown.join(", "))
+    }
+
+    fn part(&self, call: &SequenceCall) -> Part {
+        match *call {
+            // What says `null` may then have taken it, or found nothing.
+            SequenceCall::Put(Datum::NULL) if self.kind != SequenceKind::List => Part::Whole,
+            SequenceCall::Put(value) => Part::Put(value),
+            SequenceCall::Take(Datum::NULL) | SequenceCall::ReadUnknown => Part::Sight(Vec::new()),
+            SequenceCall::Take(value) => Part::Take(value),
+            SequenceCall::TakeUnknown => Part::TakeUnknown,
+            SequenceCall::Read(told) => Part::Sight(self.chains.items(told)),
+        }
+    }
+
+    fn apart_from(&self, call: &SequenceCall, is_gone: &dyn Fn(Datum) -> bool) -> SequenceCall {
+        match *call {
+            SequenceCall::Read(told) => {
+                let remains = |&value: &Datum| !is_gone(value);
+                let items: Vec<Datum> = self.chains.items(told).into_iter().filter(remains).collect();
+                SequenceCall::Read(self.chains.number(&items))
+            }
+            other => other,
+        }
     }
 }

@@ -6,6 +6,8 @@
 
 #![allow(dead_code, reason = "each test and example uses a part of it")]
 
+pub(super) mod bugs;
+
 use std::borrow::Cow;
 use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 
@@ -176,7 +178,8 @@ fn asked(shape: &Shape, random: &mut ChaCha8Rng, fresh: &mut u64) -> (&'static s
         ModelKind::Kv if share < 0.4 => ("get", Value::Null),
         ModelKind::Kv if share < 0.6 => ("put", json!(format!("p{};", value(random)))),
         ModelKind::Kv => ("append", json!(format!("a{};", value(random)))),
-        ModelKind::MultiRegister => {
+        ModelKind::Etcd => unreachable!("what an etcd answers is recorded, not generated"),
+        ModelKind::MultiRegister | ModelKind::RwRegister => {
             let steps: Vec<Value> = (0..1 + random.random_range(0..2))
                 .map(|_| {
                     let register = random.random_range(0..2);
@@ -187,6 +190,9 @@ fn asked(shape: &Shape, random: &mut ChaCha8Rng, fresh: &mut u64) -> (&'static s
                 })
                 .collect();
             ("txn", json!(steps))
+        }
+        ModelKind::Append | ModelKind::Bank | ModelKind::BankOverdraft | ModelKind::LongFork => {
+            unreachable!("transactions come from a database of their own")
         }
     }
 }

@@ -8,6 +8,7 @@ use super::report::figure;
 use crate::plot::Plot;
 use crate::results::Results;
 use crate::wording;
+use crate::write::COUNTEREXAMPLE;
 
 /// All violations: of client histories with their operations, of invariants with their sentences.
 pub(super) fn section(results: &Results, drawing: Option<&Plot>) -> Markup {
@@ -39,6 +40,7 @@ fn violation(checker: &str, failure: &Failure, first: bool, drawing: Option<&Plo
         @if let Some(key) = &failure.key { p.note { "key " code { (key) } } }
         @if !first { p.lead { (wording::capitalized(&failure.sentence)) } }
         @if let Some(plot) = drawing { (figure(plot)) }
+        @if first { p { a href=(COUNTEREXAMPLE) { "The whole history around it, to zoom and step through" } } }
         div.scroll {
             table {
                 thead { tr { th.number { "process" } th { "operation" } th.number { "invoked" } th.number { "completed" } th.number { "order" } } }

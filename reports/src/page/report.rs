@@ -11,8 +11,8 @@ use crate::results::Results;
 use crate::wording;
 use crate::write::RunView;
 
-const STYLE: &str = include_str!("report.css");
-const SCRIPT: &str = include_str!("report.js");
+pub(super) const STYLE: &str = include_str!("report.css");
+pub(super) const SCRIPT: &str = include_str!("report.js");
 
 /// The whole page.
 pub(crate) fn report_html(run: &RunView<'_>, plots: &[Plot]) -> String {

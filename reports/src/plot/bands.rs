@@ -139,7 +139,7 @@ impl Bar {
     }
 }
 
-fn colored_kinds(faults: &[FaultSpan]) -> Vec<(String, Color)> {
+pub(super) fn colored_kinds(faults: &[FaultSpan]) -> Vec<(String, Color)> {
     let kinds: std::collections::BTreeSet<&str> =
         faults.iter().filter(|fault| fault.applied_ns.is_some()).map(|fault| fault.kind.as_str()).collect();
     kinds

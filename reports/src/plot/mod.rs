@@ -92,6 +92,11 @@ pub fn draw(data: PlotData<'_>) -> Result<Vec<Plot>, RenderError> {
         .collect()
 }
 
+/// The kinds of faults that were in force, each with its colour as pages write it.
+pub(crate) fn fault_colors(faults: &[FaultSpan]) -> Vec<(String, String)> {
+    bands::colored_kinds(faults).into_iter().map(|(kind, color)| (kind, color.hex())).collect()
+}
+
 fn violation(checker: &str, failure: &Failure, bands: &Bands) -> (&'static str, String, scene::Scene) {
     let caption = format!("The operations around the {} that `{checker}` found.", failure.anomaly);
     ("violation", caption, violation::scene(failure, bands))

@@ -30,6 +30,11 @@ const OTHER_FAULTS: [Color; 4] =
     [Color(68, 170, 153), Color(170, 68, 153), Color(153, 153, 51), Color(187, 187, 187)];
 
 impl Color {
+    /// As pages write it.
+    pub(super) fn hex(self) -> String {
+        format!("#{:02x}{:02x}{:02x}", self.0, self.1, self.2)
+    }
+
     pub(super) fn faint(self, alpha: f64) -> Paint {
         Paint { color: self, alpha }
     }

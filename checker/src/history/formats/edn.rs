@@ -3,10 +3,12 @@
 //!
 //! The one idea: a file is fed in pieces, and a piece may end within a form; what is not whole waits for the next piece.
 
-use super::super::EventKind;
 use super::super::operation::{History, Record};
+use super::super::tape::{self, Taped};
 use super::super::value::{Datum, Values};
+use super::super::{EventKind, Process};
 use super::forms::{Forms, Stop};
+use super::position::Position;
 use crate::lines::ParseError;
 
 /// Reads such a file piece by piece.
@@ -15,9 +17,8 @@ pub(super) struct Maps {
     is_json: bool,
     /// What has come and has not been read.
     rest: Vec<u8>,
-    /// Lines before it, and bytes of its first line before it.
-    lines: usize,
-    columns: usize,
+    /// Where it begins.
+    position: Position,
     /// What closes the collection that the operations stand in, if they do.
     closing: Option<u8>,
     is_closed: bool,
@@ -29,7 +30,7 @@ pub(super) struct Maps {
 }
 
 /// A form longer than this is no operation.
-const FORM_BYTES_MAX: usize = 1 << 30;
+const FORM_BYTES_MAX: usize = 256 << 20;
 
 impl Maps {
     pub(super) fn new(is_json: bool) -> Maps {
@@ -42,17 +43,22 @@ impl Maps {
             return Ok(());
         }
         if self.rest.len() > FORM_BYTES_MAX {
-            let message = "an operation of more than 1 GiB (hint: is this a history?)".to_owned();
-            return Err(Position { lines: self.lines, columns: self.columns }.error(message));
+            let message = "an operation of more than 256 MiB (hint: is this a history?)".to_owned();
+            return Err(self.position.error(message));
         }
         self.read(history)
+    }
+
+    /// Bytes that wait.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.rest.capacity()
     }
 
     /// Reads all whole forms that there are.
     fn read(&mut self, history: &mut History) -> Result<(), ParseError> {
         let text = std::mem::take(&mut self.rest);
         let mut done = 0;
-        let mut line = Position { lines: self.lines, columns: self.columns };
+        let mut line = self.position;
         loop {
             let mut forms = Forms { text: &text, at: done, is_json: self.is_json };
             let next = self.next(&mut forms, history);
@@ -60,7 +66,7 @@ impl Maps {
             match next {
                 Ok(Some((value, start))) => {
                     let place = line.after(&text[done..start]);
-                    self.event(history, value, place.lines + 1).map_err(|message| place.error(message))?;
+                    self.event(history, value, place.line()).map_err(|message| place.error(message))?;
                 }
                 Ok(None) => {}
                 Err(Stop::End) => break,
@@ -72,7 +78,7 @@ impl Maps {
         self.rest = text[done..].to_vec();
         // Else a form that never ends would be read again with every piece.
         self.enough = 2 * self.rest.len();
-        (self.lines, self.columns) = (line.lines, line.columns);
+        self.position = line;
         Ok(())
     }
 
@@ -99,7 +105,7 @@ impl Maps {
         Ok(Some((value, start)))
     }
 
-    fn event(&mut self, history: &mut History, value: Datum, line: usize) -> Result<(), String> {
+    fn event(&mut self, history: &mut History, value: Datum, line: u32) -> Result<(), String> {
         let Some(pairs) = history.values.as_map(value) else {
             let shown = history.values.to_json(value).to_string();
             let shown: String = shown.chars().take(40).collect();
@@ -118,15 +124,16 @@ impl Maps {
         self.events += 1;
         let kind = fields.kind.and_then(|kind| history.values.as_text(kind)).and_then(kind_of);
         let kind = kind.ok_or("`type` is none of invoke, ok, fail and info")?;
+        if let Some(index) = fields.index.and_then(Datum::as_integer).and_then(|index| index.try_into().ok())
+        {
+            history.follow(index)?;
+        }
         let process = match fields.process {
             // Whoever recorded one thing after another needs no processes.
-            None => 0,
+            None => Process::Client(0),
             Some(process) => match process.as_integer().map(u64::try_from) {
-                Some(Ok(process)) => process,
-                _ => {
-                    history.skip();
-                    return Ok(());
-                }
+                Some(Ok(process)) => Process::Client(process),
+                _ => Process::Nemesis,
             },
         };
         let value = fields.value.unwrap_or(Datum::NULL);
@@ -135,9 +142,13 @@ impl Maps {
             Some(None) if fields.f != Some(Datum::NULL) => return Err("`f` is no name".to_owned()),
             _ => "txn".to_owned(),
         };
+        put_on_tape(history, &fields, &pairs, (time, process, kind), &f);
+        let Process::Client(process) = process else {
+            history.skip();
+            return Ok(());
+        };
         let f = history.name(&f)?;
         let key = fields.key.unwrap_or(Datum::NULL);
-        let line = u32::try_from(line).unwrap_or(u32::MAX);
         let node = fields.node.filter(|&node| history.values.as_text(node).is_some());
         let node = node.unwrap_or(Datum::NULL);
         history.record(&Record { time, process, kind, f, key, value, node, line })
@@ -152,38 +163,58 @@ impl Maps {
         if is_done && (self.closing.is_none() || self.is_closed) {
             return Ok(None);
         }
-        let here = Position { lines: self.lines, columns: self.columns };
-        let line = here.after(&self.rest[..self.rest.len() - left.len()]).lines + 1;
+        let line = self.position.after(&self.rest[..self.rest.len() - left.len()]).line();
         Ok(Some(format!("line {line}: the file ends within the history, what is cut was left out")))
     }
 }
 
-/// Where a byte stands.
-#[derive(Clone, Copy)]
-struct Position {
-    lines: usize,
-    columns: usize,
-}
-
-impl Position {
-    fn after(self, text: &[u8]) -> Position {
-        match memchr::memrchr(b'\n', text) {
-            Some(last) => {
-                let lines = self.lines + memchr::memchr_iter(b'\n', text).count();
-                Position { lines, columns: text.len() - last - 1 }
-            }
-            None => Position { columns: self.columns + text.len(), ..self },
+fn put_on_tape(
+    history: &mut History,
+    fields: &Fields,
+    pairs: &[[Datum; 2]],
+    (time, process, kind): (u64, Process, EventKind),
+    f: &str,
+) {
+    let Some(tape) = &mut history.tape else {
+        return;
+    };
+    let values = &mut history.values;
+    let mut others: Vec<(Datum, Datum)> = Vec::new();
+    for &[name, value] in pairs {
+        if !values.as_text(name).is_some_and(|name| tape::NAMES.contains(&name)) {
+            let name = values.key_name(name);
+            others.push((values.text(&name), value));
         }
     }
-
-    fn error(self, message: String) -> ParseError {
-        ParseError { line: self.lines + 1, column: self.columns + 1, message }
-    }
+    // A name may be there as a text and as a number.
+    others.sort_unstable();
+    others.dedup_by_key(|(name, _)| *name);
+    let others = if others.is_empty() { Datum::NULL } else { values.map(&mut others) };
+    let text = |values: &mut Values, value: Option<Datum>| match value {
+        Some(value) if !value.is_null() && values.as_text(value).is_none() => {
+            let shown = values.to_json(value).to_string();
+            values.text(&shown)
+        }
+        value => value.unwrap_or(Datum::NULL),
+    };
+    tape.push(Taped {
+        time,
+        process,
+        kind,
+        f: values.text(f),
+        key: fields.key.unwrap_or(Datum::NULL),
+        value: fields.value.unwrap_or(Datum::NULL),
+        node: text(values, fields.node),
+        error: text(values, fields.error),
+        others,
+    });
 }
 
 /// What an operation's map says.
 #[derive(Default)]
 struct Fields {
+    index: Option<Datum>,
+    error: Option<Datum>,
     kind: Option<Datum>,
     f: Option<Datum>,
     value: Option<Datum>,
@@ -198,6 +229,8 @@ impl Fields {
         let mut fields = Fields::default();
         for &[key, value] in pairs {
             let field = match values.as_text(key) {
+                Some("index") => &mut fields.index,
+                Some("error") => &mut fields.error,
                 Some("type") => &mut fields.kind,
                 Some("f") => &mut fields.f,
                 Some("value") => &mut fields.value,

@@ -114,6 +114,10 @@ impl<'t> Forms<'t> {
             pairs.push((key, self.nested(values, depth + 1)?));
         }
         self.at += 1;
+        pairs.sort_unstable();
+        if pairs.windows(2).any(|pair| pair[0].0 == pair[1].0) {
+            return self.wrong("a map has the same key twice");
+        }
         Ok(values.map(&mut pairs))
     }
 

@@ -4,6 +4,7 @@
 //! scanner does not take (escapes, floats, maps, unknown keys with such) goes through serde, which also words the errors.
 
 use super::super::operation::{History, Record};
+use super::super::tape::{self, Taped};
 use super::super::value::{Datum, Values};
 use super::super::{Event, EventKind};
 use crate::lines::{self, ParseError};
@@ -39,23 +40,58 @@ pub(super) fn take_line(
     line: &[u8],
     is_last: bool,
 ) -> Result<bool, ParseError> {
-    let plain = Scanner { text: line, at: 0 }.event(history);
+    // Whoever wants a tape wants what the scanner passes over.
+    let plain = match history.tape {
+        None => Scanner { text: line, at: 0 }.event(history),
+        Some(_) => None,
+    };
     let taken = match plain {
-        Some(Scanned::Client(record)) => {
+        Some((index, Scanned::Client(record))) => {
             let line = u32::try_from(number).unwrap_or(u32::MAX);
-            history.record(&Record { line, ..record })
+            history.follow(index).and_then(|()| history.record(&Record { line, ..record }))
         }
-        Some(Scanned::Nemesis) => {
+        Some((index, Scanned::Nemesis)) => {
             history.skip();
-            Ok(())
+            history.follow(index)
         }
         None => match serde_json::from_slice::<Event>(line) {
-            Ok(event) => history.push_line(&event, number),
+            Ok(event) => {
+                put_on_tape(history, &event, line);
+                history.follow(event.index).and_then(|()| history.push_line(&event, number))
+            }
             Err(error) if is_last && lines::is_cut(line, &error) => return Ok(true),
             Err(error) => return Err(lines::located(number, &error)),
         },
     };
     taken.map(|()| false).map_err(|message| ParseError { line: number, column: 1, message })
+}
+
+fn put_on_tape(history: &mut History, event: &Event, line: &[u8]) {
+    let Some(tape) = &mut history.tape else {
+        return;
+    };
+    let values = &mut history.values;
+    let others = match serde_json::from_slice(line) {
+        Ok(serde_json::Value::Object(mut all)) => {
+            all.retain(|name, _| !tape::NAMES.contains(&name.as_str()));
+            if all.is_empty() { Datum::NULL } else { values.take(&all.into()) }
+        }
+        _ => Datum::NULL,
+    };
+    let text = |values: &mut Values, text: &Option<std::borrow::Cow<'_, str>>| {
+        text.as_ref().map_or(Datum::NULL, |text| values.text(text))
+    };
+    tape.push(Taped {
+        time: event.time,
+        process: event.process,
+        kind: event.kind,
+        f: values.text(&event.f),
+        key: event.key.as_ref().map_or(Datum::NULL, |key| values.take(key)),
+        value: values.take(&event.value),
+        node: text(values, &event.node),
+        error: text(values, &event.error),
+        others,
+    });
 }
 
 enum Scanned {
@@ -81,7 +117,7 @@ const NEEDED: u16 = TIME | PROCESS | KIND | F | INDEX;
 
 impl<'t> Scanner<'t> {
     /// The event of a plain line. `None` says nothing about the others.
-    fn event(mut self, history: &mut History) -> Option<Scanned> {
+    fn event(mut self, history: &mut History) -> Option<(u64, Scanned)> {
         let mut record = Record {
             time: 0,
             process: 0,
@@ -92,13 +128,16 @@ impl<'t> Scanner<'t> {
             node: Datum::NULL,
             line: 0,
         };
-        let (mut seen, mut is_nemesis) = (0u16, false);
+        let (mut seen, mut is_nemesis, mut index) = (0u16, false, 0);
         self.expect(b'{')?;
         loop {
             let name = self.text()?;
             self.expect(b':')?;
             let bit = match name {
-                b"index" => self.unsigned().map(|_| INDEX)?,
+                b"index" => {
+                    index = self.unsigned()?;
+                    INDEX
+                }
                 b"time" => {
                     record.time = self.unsigned()?;
                     TIME
@@ -145,8 +184,8 @@ impl<'t> Scanner<'t> {
         }
         let is_whole = seen & NEEDED == NEEDED && self.at == self.text.len();
         match is_nemesis {
-            true => is_whole.then_some(Scanned::Nemesis),
-            false => is_whole.then_some(Scanned::Client(record)),
+            true => is_whole.then_some((index, Scanned::Nemesis)),
+            false => is_whole.then_some((index, Scanned::Client(record))),
         }
     }
 

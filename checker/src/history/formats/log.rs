@@ -1,11 +1,15 @@
 //! Logs of one event a line: those of old Jepsen (`INFO  jepsen.util - 3⇥:invoke⇥:write⇥4`, or the same without what stands
 //! before the process, as in `history.txt`), and those of collections (`[3] call enq(4)`, `[3] return 4`).
 
-use super::super::EventKind;
 use super::super::operation::{History, Record};
+use super::super::tape::Taped;
 use super::super::value::{Datum, Values};
+use super::super::{EventKind, Process};
 use super::edn::kind_of;
 use super::forms::Forms;
+
+/// What is wrong with a line, and in which column, from 1.
+type Wrong = (usize, String);
 
 /// What stands before an event in a log of old Jepsen.
 const JEPSEN_PREFIX: &str = "jepsen.util - ";
@@ -28,20 +32,27 @@ fn jepsen_words<'l>(line: &'l str) -> Option<[&'l str; 4]> {
 }
 
 /// Takes a line; those without an event are passed over. The time is the number of the line.
-pub(super) fn take_jepsen(history: &mut History, line: &str, number: u32) -> Result<(), String> {
+pub(super) fn take_jepsen(history: &mut History, line: &str, number: u32) -> Result<(), Wrong> {
     let Some([process, kind, f, value]) = jepsen_words(line) else {
         return Ok(());
     };
+    let kind = kind.strip_prefix(':').and_then(kind_of).expect("it was looked at");
+    let f = f.trim_start_matches(':');
     let Ok(process) = process.parse() else {
+        if history.tape.is_some() {
+            let value = history.values.text(value);
+            put_on_tape(history, (Process::Nemesis, kind, f), value, number);
+        }
         history.skip();
         return Ok(());
     };
-    let kind = kind.strip_prefix(':').and_then(kind_of).expect("it was looked at");
-    let f = history.name(f.trim_start_matches(':'))?;
-    let value = value_of(&mut history.values, value)?;
+    let at = value.as_ptr().addr().saturating_sub(line.as_ptr().addr());
+    let value = value_of(&mut history.values, value).map_err(|message| (at + 1, message))?;
+    put_on_tape(history, (Process::Client(process), kind, f), value, number);
+    let f = history.name(f).map_err(whole)?;
     // What a completion that is not `ok` carries is its reason, not its value.
     let value = if matches!(kind, EventKind::Invoke | EventKind::Ok) { value } else { Datum::NULL };
-    history.record(&Record {
+    let record = Record {
         time: u64::from(number),
         process,
         kind,
@@ -50,7 +61,27 @@ pub(super) fn take_jepsen(history: &mut History, line: &str, number: u32) -> Res
         value,
         node: Datum::NULL,
         line: number,
-    })
+    };
+    history.record(&record).map_err(whole)
+}
+
+/// What is wrong with the line as a whole.
+fn whole(message: String) -> Wrong {
+    (1, message)
+}
+
+pub(super) fn put_on_tape(
+    history: &mut History,
+    (process, kind, f): (Process, EventKind, &str),
+    value: Datum,
+    number: u32,
+) {
+    let Some(tape) = &mut history.tape else {
+        return;
+    };
+    let none = Datum::NULL;
+    let (time, f) = (u64::from(number), history.values.text(f));
+    tape.push(Taped { time, process, kind, f, key: none, value, node: none, error: none, others: none });
 }
 
 fn value_of(values: &mut Values, text: &str) -> Result<Datum, String> {
@@ -59,8 +90,22 @@ fn value_of(values: &mut Values, text: &str) -> Result<Datum, String> {
     forms.form(values).map_err(|_| format!("`{}` is no value", text.trim()))
 }
 
+/// Whether a collection is a stack, where the line tells what it is. Some logs say `add` and `remove` whatever they are of.
+pub(super) fn is_stack(line: &str) -> Option<bool> {
+    line.split_once("@object").map(|(_, object)| object.contains("stack"))
+}
+
 /// Takes a line of a collection's log.
-pub(super) fn take_collection(history: &mut History, line: &str, number: u32) -> Result<(), String> {
+pub(super) fn take_collection(
+    history: &mut History,
+    line: &str,
+    number: u32,
+    is_stack: bool,
+) -> Result<(), Wrong> {
+    take_deed(history, line, number, is_stack).map_err(whole)
+}
+
+fn take_deed(history: &mut History, line: &str, number: u32, is_stack: bool) -> Result<(), String> {
     let line = line.split('#').next().expect("the first piece").trim();
     if line.is_empty() {
         return Ok(());
@@ -75,6 +120,8 @@ pub(super) fn take_collection(history: &mut History, line: &str, number: u32) ->
         let (name, argument) = call.trim_start().split_at(end);
         let argument = argument.trim().trim_start_matches('(').trim_end_matches(')').trim();
         let f = match name {
+            "add" if is_stack => "push",
+            "remove" if is_stack => "pop",
             "enq" | "enqueue" | "add" => "enqueue",
             "deq" | "dequeue" | "remove" => "dequeue",
             "push" => "push",
@@ -107,6 +154,10 @@ fn record(
     value: Datum,
     number: u32,
 ) -> Result<(), String> {
+    if history.tape.is_some() {
+        let name = history.name_of(f).to_owned();
+        put_on_tape(history, (Process::Client(process), kind, &name), value, number);
+    }
     let (key, node) = (Datum::NULL, Datum::NULL);
     history.record(&Record { time: u64::from(number), process, kind, f, key, value, node, line: number })
 }

@@ -52,44 +52,57 @@ pub fn decide_register(timed: &[Timed<Call>], values: usize) -> Option<Decision>
     }
 }
 
-/// Which calls of a linearizable register can be forgotten while it goes on, so that whoever judges what comes together with
-/// the rest finds a violation iff there is one. No call that is not there yet, or completes later, is invoked before `horizon`.
+/// What becomes of a call when a register is boiled down to what matters for what comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It stays as it is.
+    Kept,
+    /// It matters no more.
+    Forgotten,
+    /// It stands for all before it in its block, as a plain write between these places: the latest invocation of theirs and the first
+    /// completion, which may come before it.
+    Stands {
+        /// The latest invocation.
+        invoked: u32,
+        /// The first completion, if there was any.
+        completed: Option<u32>,
+    },
+}
+
+/// What can be forgotten of a linearizable register while it goes on, so that whoever judges what comes together with
+/// the rest finds a violation iff there is one. No call that is not there yet, or completes later, is invoked before `horizon`,
+/// and no place is 0, which is for what was there before all.
 /// `None` where [`decide_register`] gives `None`.
 ///
 /// A block is *over* when another one has to come between it and whatever is invoked from the horizon on; then a later
 /// read of it is a violation, and as good a one when its write is forgotten. It has to be kept while it stands in the way of a
-/// block that is not over. Of the reads of one value, the first to complete and the last to begin speak for all.
-pub(crate) fn forgettable(timed: &[Timed<Call>], values: usize, horizon: u32) -> Option<Vec<bool>> {
+/// block that is not over. Of the reads of one value, the first to complete and the last to begin speak for all. Of a block that
+/// is kept, the values before one that was seen before the horizon are over as well: they can be neither read nor taken any more, so
+/// one write with their zone can stand for them.
+pub(crate) fn forgettable(timed: &[Timed<Call>], values: usize, horizon: u32) -> Option<Vec<Fate>> {
+    let mut fates = vec![Fate::Kept; timed.len()];
     let Ok(register) = Register::of(timed, values)? else {
-        return Some(vec![false; timed.len()]);
+        return Some(fates);
     };
-    let horizon = horizon.saturating_add(1);
+    let after_horizon = horizon.saturating_add(1);
     let blocks: Vec<Block> = register.roots().filter_map(|root| Some(register.block(root).ok()?.0)).collect();
     // What has a completed call before the horizon comes before all that is invoked from there on.
-    let began = blocks.iter().filter(|block| block.completed.0 < horizon);
+    let began = blocks.iter().filter(|block| block.completed.0 < after_horizon);
     let mut latest: Vec<(u32, u32)> = began.map(|block| (block.invoked.0, block.root)).collect();
     latest.sort_unstable_by(|one, other| other.cmp(one));
     let is_over = |block: &Block| {
         let other = latest.iter().take(2).find(|&&(_, root)| root != block.root);
-        block.invoked.0 < horizon && other.is_some_and(|&(invoked, _)| block.completed.0 < invoked)
+        block.invoked.0 < after_horizon && other.is_some_and(|&(invoked, _)| block.completed.0 < invoked)
     };
     let first_kept = blocks.iter().filter(|block| !is_over(block)).map(|block| block.completed.0).min();
-    let mut forgotten = vec![false; timed.len()];
     for block in &blocks {
-        let goes = is_over(block) && first_kept.is_none_or(|first| block.invoked.0 <= first);
-        for value in register.values(block.root) {
-            let maker = register.touched[value as usize].maker;
-            if goes && maker != NONE {
-                forgotten[maker as usize] = true;
-            }
-            let first = register.reads(value).min_by_key(|&at| timed[at as usize].deadline());
-            let last = register.reads(value).max_by_key(|&at| timed[at as usize].invoked);
-            for read in register.reads(value) {
-                forgotten[read as usize] = goes || Some(read) != first && Some(read) != last;
-            }
+        if is_over(block) && first_kept.is_none_or(|first| block.invoked.0 <= first) {
+            register.calls(block.root).for_each(|at| fates[at as usize] = Fate::Forgotten);
+        } else {
+            register.boil_down(block.root, horizon, &mut fates);
         }
     }
-    Some(forgotten)
+    Some(fates)
 }
 
 struct Register<'t> {
@@ -246,6 +259,49 @@ impl<'t> Register<'t> {
             },
         };
         std::iter::successors(Some(root), next)
+    }
+
+    /// All calls of a block.
+    fn calls(&self, root: u32) -> impl Iterator<Item = u32> {
+        self.values(root).flat_map(|value| {
+            let maker = Some(self.touched[value as usize].maker).filter(|&maker| maker != NONE);
+            maker.into_iter().chain(self.reads(value))
+        })
+    }
+
+    /// Says what of a block that is kept has to be.
+    fn boil_down(&self, root: u32, horizon: u32, fates: &mut [Fate]) {
+        let completed = |at: u32| self.timed[at as usize].deadline();
+        let was_seen = |&value: &u32| {
+            let maker = Some(self.touched[value as usize].maker).filter(|&maker| maker != NONE);
+            maker.into_iter().chain(self.reads(value)).any(|at| completed(at) < horizon)
+        };
+        let values: Vec<u32> = self.values(root).collect();
+        let cut = values.iter().rposition(was_seen).unwrap_or(0);
+        let mut zone = (u32::MAX, 0);
+        let mut take = |at: u32| {
+            zone = (zone.0.min(completed(at)), zone.1.max(self.timed[at as usize].invoked));
+        };
+        for &value in &values[..cut] {
+            let maker = self.touched[value as usize].maker;
+            for at in self.reads(value).chain((maker != NONE).then_some(maker)) {
+                take(at);
+                fates[at as usize] = Fate::Forgotten;
+            }
+        }
+        if cut > 0 {
+            let maker = self.touched[values[cut] as usize].maker;
+            take(maker);
+            let first = if root == 0 { 0 } else { zone.0 };
+            let completed = (first != u32::MAX).then_some(first);
+            fates[maker as usize] = Fate::Stands { invoked: zone.1, completed };
+        }
+        for &value in &values[cut..] {
+            let first = self.reads(value).min_by_key(|&at| completed(at));
+            let last = self.reads(value).max_by_key(|&at| self.timed[at as usize].invoked);
+            let spoken_for = self.reads(value).filter(|&at| Some(at) != first && Some(at) != last);
+            spoken_for.for_each(|at| fates[at as usize] = Fate::Forgotten);
+        }
     }
 
     fn reads(&self, value: u32) -> impl Iterator<Item = u32> {
