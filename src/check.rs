@@ -131,7 +131,7 @@ fn check_file(file: &Path, question: &Question, arguments: &CheckArguments) -> R
     let name = file.display();
     let memory_bytes = arguments.memory_limit.saturating_mul(1 << 20);
     let mut recorded = match history_file::read_within(file, question.format, memory_bytes)? {
-        Reading::Whole(recorded) => recorded,
+        Reading::Whole(recorded) => *recorded,
         Reading::TooLarge { reason, operations } => {
             say_unread(file, &reason, operations, arguments.json);
             return Ok(Verdict::Unknown);

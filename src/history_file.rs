@@ -31,7 +31,7 @@ const REPORT_FILES: [&str; 2] = ["operations.json", "watch.json"];
 /// What became of reading.
 pub enum Reading {
     /// All of it was read.
-    Whole(Recorded),
+    Whole(Box<Recorded>),
     /// It takes more memory than it may: why, how far it got, and what would help.
     TooLarge {
         /// One line.
@@ -51,7 +51,7 @@ pub fn read(file: &Path, format: Option<Format>) -> Result<Recorded, Error> {
 
 fn whole(file: &Path, reading: Reading) -> Result<Recorded, Error> {
     match reading {
-        Reading::Whole(recorded) => Ok(recorded),
+        Reading::Whole(recorded) => Ok(*recorded),
         Reading::TooLarge { reason, .. } => Err(Error::Input(format!("{}: {reason}", file.display()))),
     }
 }
@@ -124,7 +124,7 @@ fn read_with(
     let recorded = reader.finish();
     let mut recorded = recorded.map_err(|error| Error::Input(format!("{}:{error}", name.display())))?;
     recorded.notices.splice(0..0, notices);
-    Ok(Reading::Whole(recorded))
+    Ok(Reading::Whole(Box::new(recorded)))
 }
 
 fn too_large(operations: usize, bytes: usize) -> String {

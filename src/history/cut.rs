@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use clap::Args;
 use rafture_checker::history::{Datum, EventKind, Process, Recorded, Taped};
+use serde_json::Value;
 
 use crate::duration::Span;
 use crate::error::Error;
@@ -81,12 +82,14 @@ pub(super) fn cut(recorded: &Recorded, part: &Part) -> Result<Vec<Taped>, Error>
 /// The values of keys that were named as texts or JSON.
 fn keys(recorded: &Recorded, names: &[String]) -> Result<Vec<Datum>, Error> {
     let values = &recorded.history.values;
-    let is_named = |key: Datum, name: &String| {
-        values.as_text(key).is_some_and(|text| text == name) || values.to_json(key).to_string() == *name
-    };
     let find = |name: &String| {
+        let json: Option<Value> = serde_json::from_str(name).ok();
+        let is_named = |key: Datum| {
+            values.as_text(key) == Some(name)
+                || json.as_ref().is_some_and(|json| values.to_json(key) == *json)
+        };
         let mut keys = recorded.history.operations.iter().map(|operation| operation.key);
-        let found = keys.find(|&key| is_named(key, name));
+        let found = keys.find(|&key| is_named(key));
         found.ok_or_else(|| Error::Input(format!("no key `{name}` is in the history")))
     };
     names.iter().map(find).collect()

@@ -73,7 +73,7 @@ struct Found {
 
 enum End {
     Holds,
-    Violated(Failure),
+    Violated(Box<Failure>),
     Unknown(String),
 }
 
@@ -83,7 +83,7 @@ impl Found {
     }
 
     fn violated(engine: &'static str, failure: Failure) -> Found {
-        Found { engine, end: End::Violated(failure) }
+        Found { engine, end: End::Violated(Box::new(failure)) }
     }
 
     fn unknown(engine: &'static str, reason: impl Into<String>) -> Found {
@@ -108,7 +108,7 @@ pub(crate) fn check(
     let Found { engine, end } = found(history, question, limits)?;
     let (verdict, reason, failure) = match end {
         End::Holds => (Verdict::Valid, None, None),
-        End::Violated(failure) => (Verdict::Invalid, None, Some(failure)),
+        End::Violated(failure) => (Verdict::Invalid, None, Some(*failure)),
         End::Unknown(reason) => (Verdict::Unknown, Some(reason), None),
     };
     Ok(Outcome {

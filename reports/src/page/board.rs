@@ -192,13 +192,17 @@ impl<'f> Board<'f> {
         let digits = digits(&self.times);
         let room = if digits > 6 { 108.0 } else { 78.0 };
         let mut taken = f64::NEG_INFINITY;
+        let mut is_told = |x: f64| {
+            let fits = x - taken >= room;
+            taken = if fits { x } else { taken };
+            fits
+        };
         html! {
             line .rule x1="0" x2=(WIDTH) y1=(bottom) y2=(bottom) {}
             @for (place, time) in self.times.iter().enumerate() {
                 @let x = self.x(place as f64);
                 line .rule x1=(x) x2=(x) y1=(bottom) y2=(bottom + 6.0) {}
-                @if x - taken >= room {
-                    @let _ = { taken = x; };
+                @if is_told(x) {
                     text .quiet x=(x) y=(bottom + 22.0) text-anchor="middle" { (format!("{:.*} s", digits, *time as f64 / 1e9)) }
                 }
             }
