@@ -142,7 +142,7 @@ fn show(recorded: &Recorded) -> Result<Verdict, Error> {
     println!("duration   {:.3} s", duration_ns as f64 / 1e9);
     println!();
     let counts = statistics::counts(history);
-    let width = counts.keys().map(|f| f.len()).max().unwrap_or_default().max(12);
+    let width = counts.keys().map(String::len).max().unwrap_or_default().max(12);
     println!("{:<width$} {:>10} {:>10} {:>10} {:>10}", "", "invoked", "ok", "fail", "info");
     for (f, counts) in counts {
         println!(

@@ -99,7 +99,7 @@ impl Etcd {
 }
 
 impl Model for Etcd {
-    /// The number of a store; see [`store`].
+    /// The number of a store; see `store`.
     type State = u32;
     /// The number of an operation.
     type Call = u32;
