@@ -1,0 +1,63 @@
+//! Histories of some hundred operations, too long to try every order: whatever is linearizable by construction is never called
+//! invalid, however a search narrows what it looks at.
+
+mod generator;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use generator::{Shape, Twist, generated_with};
+use rafture_checker::check::{Limits, Question, check};
+use rafture_checker::models::ModelKind;
+use rafture_checker::verdict::Verdict;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+const MODELS: [ModelKind; 11] = [
+    ModelKind::Register,
+    ModelKind::CasRegister,
+    ModelKind::Kv,
+    ModelKind::MultiRegister,
+    ModelKind::Mutex,
+    ModelKind::Semaphore(2),
+    ModelKind::Counter,
+    ModelKind::Set,
+    ModelKind::Queue,
+    ModelKind::Stack,
+    ModelKind::List,
+];
+
+const TWISTS: [Twist; 6] =
+    [Twist::None, Twist::Burst, Twist::Late, Twist::OwnValue, Twist::HotKey, Twist::Pauses];
+
+/// Looks at the clock, each after some thousand steps, until a search is given up.
+const LOOKS_MAX: u64 = 20;
+
+#[test]
+fn what_is_linearizable_by_construction_is_never_called_invalid() {
+    let variable = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let histories = variable("HISTORIES").unwrap_or(1100);
+    let seed = variable("SEED").unwrap_or(20_261_125);
+    println!("seed {seed}, {histories} histories");
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut decided = 0;
+    for number in 0..histories {
+        let shape = Shape {
+            model: MODELS[(number % MODELS.len() as u64) as usize],
+            clients: random.random_range(2..30),
+            operations: random.random_range(50..600),
+            values: random.random_range(0..5),
+            crashes: [0.0, 0.01, 0.1, 0.3][random.random_range(0..4)],
+            keys: 1,
+        };
+        let twist = TWISTS[random.random_range(0..TWISTS.len())];
+        let history = generated_with(&shape, twist, random.random()).history();
+        let looks = AtomicU64::new(0);
+        let out_of_time = || looks.fetch_add(1, Ordering::Relaxed) > LOOKS_MAX;
+        let limits = Limits { out_of_time: &out_of_time, memory_bytes: Some(1 << 28), ..Limits::NONE };
+        let outcome = check(&history, &Question::strongest(shape.model), &limits).expect("the shape");
+        let what = || format!("history {number}, seed {seed}, {shape:?}, {twist:?}: {outcome:#?}");
+        assert_ne!(outcome.verdict, Verdict::Invalid, "{}", what());
+        decided += u64::from(outcome.verdict == Verdict::Valid);
+    }
+    assert!(decided * 10 > histories * 7, "{decided} of {histories} decided");
+}
