@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use nix::sys::signal::{SigHandler, Signal};
 use rafture_checker::verdict::Verdict;
 use rafture_nemesis::{clean, doctor, hosts};
 use rafture_reports::terminal;
@@ -87,6 +88,9 @@ pub fn main() -> ExitCode {
 }
 
 fn obey(command: Command) -> Result<Verdict, Error> {
+    if matches!(command, Command::Check(_) | Command::History(_) | Command::Systems | Command::Defects) {
+        end_with_the_reader();
+    }
     match command {
         Command::Run(arguments) => run_one(&arguments),
         Command::Check(arguments) => check::check(&arguments),
@@ -109,6 +113,12 @@ fn obey(command: Command) -> Result<Verdict, Error> {
         Command::Sim(arguments) => sim::sim(&arguments),
         Command::Node(arguments) => node::node(arguments).map(|()| Verdict::Valid),
     }
+}
+
+/// What only reads ends quietly, as other tools do, when nobody reads what it prints (`rafture check … | head`).
+fn end_with_the_reader() {
+    // SAFETY: the default action runs no code of ours.
+    let _ = unsafe { nix::sys::signal::signal(Signal::SIGPIPE, SigHandler::SigDfl) };
 }
 
 fn run_one(arguments: &RunArguments) -> Result<Verdict, Error> {

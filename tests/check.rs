@@ -4,7 +4,9 @@ mod command;
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
+use std::process::Stdio;
 
 use command::{Ended, end, rafture};
 
@@ -283,4 +285,26 @@ fn the_model_is_found_by_the_names_of_operations() {
     );
     let ended = check("{:process 0 :type :invoke :f :read}\n  {:process 0, :type :maybe}\n");
     assert!(ended.code == 254 && ended.err.contains(":2:3: `type` is none of"), "{}", ended.err);
+}
+
+#[test]
+fn whoever_stops_reading_ends_the_command_quietly() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("history.jsonl");
+    // Much more than fits into a pipe.
+    let invoke = |number: u64| {
+        let process = 10 + number;
+        format!(
+            r#"{{"index":{number},"time":10,"process":{process},"type":"invoke","f":"read","value":null}}"#
+        )
+    };
+    let lines: Vec<String> = (0..20_000).map(invoke).collect();
+    fs::write(&file, lines.join("\n")).expect("a file");
+    let mut command = rafture("history convert");
+    let mut child =
+        command.arg(&file).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a command");
+    drop(child.stdout.take());
+    let ended = child.wait_with_output().expect("it ends");
+    assert_eq!(String::from_utf8_lossy(&ended.stderr), "");
+    assert_eq!(ended.status.signal(), Some(13));
 }
