@@ -5,26 +5,11 @@ mod generator;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use generator::{Shape, Twist, generated_with};
+use generator::{MODELS, Shape, Twist, generated_with};
 use rafture_checker::check::{Limits, Question, check};
-use rafture_checker::models::ModelKind;
 use rafture_checker::verdict::Verdict;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-
-const MODELS: [ModelKind; 11] = [
-    ModelKind::Register,
-    ModelKind::CasRegister,
-    ModelKind::Kv,
-    ModelKind::MultiRegister,
-    ModelKind::Mutex,
-    ModelKind::Semaphore(2),
-    ModelKind::Counter,
-    ModelKind::Set,
-    ModelKind::Queue,
-    ModelKind::Stack,
-    ModelKind::List,
-];
 
 const TWISTS: [Twist; 6] =
     [Twist::None, Twist::Burst, Twist::Late, Twist::OwnValue, Twist::HotKey, Twist::Pauses];

@@ -5,7 +5,7 @@
 
 mod generator;
 
-use generator::{Deed, Made, Shape, generated};
+use generator::{Deed, MODELS, Made, Shape, generated};
 use rafture_checker::check::{Limits, Question, check};
 use rafture_checker::history::EventKind;
 use rafture_checker::models::ModelKind;
@@ -14,20 +14,6 @@ use rafture_checker::witness;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
-
-const MODELS: [ModelKind; 11] = [
-    ModelKind::Register,
-    ModelKind::CasRegister,
-    ModelKind::Kv,
-    ModelKind::MultiRegister,
-    ModelKind::Mutex,
-    ModelKind::Semaphore(2),
-    ModelKind::Counter,
-    ModelKind::Set,
-    ModelKind::Queue,
-    ModelKind::Stack,
-    ModelKind::List,
-];
 
 #[test]
 fn small_histories_are_judged_as_by_trying_every_order() {

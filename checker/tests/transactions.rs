@@ -297,7 +297,7 @@ fn databases_keep_their_level() {
 }
 
 #[test]
-fn one_stale_read_among_many_is_found() {
+fn one_read_of_what_nobody_wrote_is_found_among_many() {
     for seed in 0..10 {
         let shape = Shape {
             lists: true,

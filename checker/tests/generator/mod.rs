@@ -17,6 +17,21 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
+/// Every model of one object whose histories can be made.
+pub(super) const MODELS: [ModelKind; 11] = [
+    ModelKind::Register,
+    ModelKind::CasRegister,
+    ModelKind::Kv,
+    ModelKind::MultiRegister,
+    ModelKind::Mutex,
+    ModelKind::Semaphore(2),
+    ModelKind::Counter,
+    ModelKind::Set,
+    ModelKind::Queue,
+    ModelKind::Stack,
+    ModelKind::List,
+];
+
 /// What to make.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shape {
