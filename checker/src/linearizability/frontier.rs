@@ -27,7 +27,12 @@ pub(super) struct Configuration<T, S> {
 impl<T: Eq, S: Slots> Configuration<T, S> {
     /// The less it has spent, the likelier it leads on.
     pub(super) fn cost(&self) -> (u32, u32, u32) {
-        (self.taken.total(), self.used.count(), u32::MAX - self.done.count())
+        (self.taken.price, self.used.count(), u32::MAX - self.done.count())
+    }
+
+    /// What was paid for the calls that are open for ever.
+    pub(super) fn price(&self) -> u32 {
+        self.taken.price
     }
 
     /// Whether whatever is possible from `other` is possible from here.
@@ -37,7 +42,7 @@ impl<T: Eq, S: Slots> Configuration<T, S> {
 
     /// The same, if it did not matter which operations were taken of those that are open for ever, but only how many.
     pub(super) fn covers_loosely(&self, other: &Configuration<T, S>) -> bool {
-        self.covers_but_for_taken(other) && self.taken.total() <= other.taken.total()
+        self.covers_but_for_taken(other) && self.taken.price <= other.taken.price
     }
 
     fn covers_but_for_taken(&self, other: &Configuration<T, S>) -> bool {
@@ -74,11 +79,15 @@ pub(super) fn insert<T: Eq, S: Slots>(
 
 /// How many were taken of each class, where any were: class and number in ascending order. Many configurations share one list.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Taken(Option<Rc<[(u32, u32)]>>);
+pub(super) struct Taken {
+    list: Option<Rc<[(u32, u32)]>>,
+    /// What all of them cost together.
+    price: u32,
+}
 
 impl Taken {
     fn list(&self) -> &[(u32, u32)] {
-        self.0.as_deref().unwrap_or_default()
+        self.list.as_deref().unwrap_or_default()
     }
 
     pub(super) fn of(&self, class: u32) -> u32 {
@@ -86,23 +95,19 @@ impl Taken {
         list.binary_search_by_key(&class, |&(class, _)| class).map_or(0, |at| list[at].1)
     }
 
-    fn total(&self) -> u32 {
-        self.list().iter().map(|&(_, count)| count).sum()
-    }
-
-    /// One more of `class`.
-    pub(super) fn with(&self, class: u32) -> Taken {
+    /// One more of `class`, at this price.
+    pub(super) fn with(&self, class: u32, price: u32) -> Taken {
         let mut list = self.list().to_vec();
         match list.binary_search_by_key(&class, |&(class, _)| class) {
             Ok(at) => list[at].1 += 1,
             Err(at) => list.insert(at, (class, 1)),
         }
-        Taken(Some(list.into()))
+        Taken { list: Some(list.into()), price: self.price + price }
     }
 
     /// Whether no more of any class were taken than in `other`.
     fn is_within(&self, other: &Taken) -> bool {
-        match (&self.0, &other.0) {
+        match (&self.list, &other.list) {
             (None, _) => true,
             (Some(one), Some(other)) if Rc::ptr_eq(one, other) => true,
             _ => self.list().iter().all(|&(class, count)| count <= other.of(class)),
@@ -142,11 +147,13 @@ impl Trail {
         self.steps.capacity() * size_of::<(Step, u32, u32)>()
     }
 
-    /// Forgets what leads to none of `set`, when that is worth it.
-    pub(super) fn tidy<T, S>(&mut self, set: &mut [Configuration<T, S>]) {
-        if self.steps.len() < self.enough.max(4096) {
-            return;
-        }
+    /// Whether it is worth tidying up.
+    pub(super) fn is_littered(&self) -> bool {
+        self.steps.len() >= self.enough.max(4096)
+    }
+
+    /// Forgets what leads to none of these.
+    pub(super) fn tidy<T, S>(&mut self, set: &mut [&mut Configuration<T, S>]) {
         let mut number = vec![START; self.steps.len()];
         for configuration in set.iter() {
             let mut at = configuration.trail;

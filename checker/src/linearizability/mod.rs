@@ -5,11 +5,14 @@
 //! order among the calls that `problem` lays out. `shrink` cuts a failing key down to what is needed to fail, and `explain`
 //! puts that into words.
 
+mod broadening;
 mod depth_first;
 mod explain;
+mod forward;
 mod frontier;
 mod keys;
 mod layout;
+mod machine;
 mod monitors;
 mod problem;
 mod search;

@@ -1,167 +1,129 @@
-//! The operations of one key, laid out for the search: in which order they end, and what is known of them as a whole.
+//! The operations of one key, laid out for the searches: in which order they end, and what is known of them as a whole.
 //!
-//! The one idea: an operation that never completed need not have happened, so those that nobody can have observed are left out here,
-//! and those that do the same are one *class* of which only a number can be taken.
+//! The one idea: an operation that never completed need not have happened, so those that nobody can have observed are left out here.
 
 use std::collections::{HashMap, HashSet};
 
+use super::machine::{Hints, Known, NONE};
 use super::timed::Timed;
-use crate::models::Model;
 
-/// No state.
-pub(super) const NONE: u32 = u32::MAX;
-
-/// What a call depends on and what it leaves behind, by numbers of states.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Hints {
-    pub(super) needs: u32,
-    pub(super) makes: u32,
-}
-
-impl Hints {
-    pub(super) fn of<M: Model>(model: &M, call: &M::Call) -> Hints {
-        Hints { needs: model.needs(call).unwrap_or(NONE), makes: model.makes(call).unwrap_or(NONE) }
-    }
-
-    /// Whether it overwrites, whatever was there.
-    pub(super) fn is_blind(self) -> bool {
-        self.needs == NONE && self.makes != NONE
-    }
-
-    /// Whether it may depend on the state in ways that the model does not tell.
-    pub(super) fn sees_any(self) -> bool {
-        self.needs == NONE && self.makes == NONE
-    }
-}
-
-/// Calls that are open for ever and do the same: whichever was invoked first may go first, so a number tells which have gone.
+/// What a search works on. An *origin* is an index in what it was built from; tables of states are indexed by their numbers.
 #[derive(Debug)]
-pub(super) struct Class<C> {
-    pub(super) call: C,
-    pub(super) hints: Hints,
-    /// Origins of each, in order of invocation.
-    pub(super) members: Vec<u32>,
-}
-
-/// What the search works on. An *origin* is an index in what it was built from; tables of states are indexed by their numbers.
-pub(super) struct Problem<'t, M: Model> {
-    pub(super) model: &'t M,
-    /// In order of invocation.
-    pub(super) timed: &'t [Timed<M::Call>],
+pub(super) struct Problem<'k> {
+    /// Calls by number, in order of invocation.
+    pub(super) timed: &'k [Timed<u32>],
+    /// By call.
+    pub(super) known: &'k [Known],
     /// Origins of the completed ones, in order of completion.
     pub(super) completions: Vec<u32>,
-    pub(super) classes: Vec<Class<M::Call>>,
-    /// Origin and class of their members, in order of invocation.
-    pub(super) open_for_ever: Vec<(u32, u32)>,
-    /// Classes that make a state.
-    pub(super) classes_making: HashMap<u32, Vec<u32>>,
-    /// Classes that give no hint what they make.
-    pub(super) classes_unknown: Vec<u32>,
+    /// Origins of those that are open for ever and can have been observed, in order of invocation.
+    pub(super) open_for_ever: Vec<u32>,
     /// How many completed calls need each state.
     pub(super) needs: Vec<u32>,
     /// How many calls, completed or open for ever, make it.
     pub(super) makers: Vec<u32>,
-    /// Whether a completed call may have seen any state.
+    /// Whether a call that is open for ever needs it.
+    pub(super) needed_by_open: Vec<bool>,
+    /// Whether a call may have seen any state: one that completed, and one that is open for ever.
     pub(super) sees_any: bool,
+    pub(super) sees_any_by_open: bool,
     /// The most that were open at once, of those that completed.
     pub(super) width: usize,
+    initial: Option<u32>,
 }
 
-impl<'t, M: Model> Problem<'t, M> {
-    pub(super) fn new(model: &'t M, timed: &'t [Timed<M::Call>]) -> Problem<'t, M> {
+impl<'k> Problem<'k> {
+    /// Lays out calls in order of invocation; `initial` is the number of the state before all.
+    pub(super) fn new(timed: &'k [Timed<u32>], known: &'k [Known], initial: Option<u32>) -> Problem<'k> {
         assert!(timed.is_sorted_by_key(|timed| timed.invoked), "calls come in order of invocation");
         let mut completions: Vec<u32> =
             (0..timed.len() as u32).filter(|&at| timed[at as usize].completed.is_some()).collect();
         completions.sort_unstable_by_key(|&at| timed[at as usize].completed);
         let mut problem = Problem {
-            model,
             timed,
+            known,
             width: width(timed, &completions),
             completions,
-            classes: Vec::new(),
-            sees_any: false,
             open_for_ever: Vec::new(),
-            classes_making: HashMap::new(),
-            classes_unknown: Vec::new(),
             needs: Vec::new(),
             makers: Vec::new(),
+            needed_by_open: Vec::new(),
+            sees_any: false,
+            sees_any_by_open: false,
+            initial,
         };
         problem.sees_any = problem.completions.iter().any(|&at| problem.hints(at).sees_any());
-        problem.classify();
+        problem.choose_open();
         problem.count();
         problem
     }
 
+    pub(super) fn known(&self, at: u32) -> Known {
+        self.known[self.timed[at as usize].call as usize]
+    }
+
     pub(super) fn hints(&self, at: u32) -> Hints {
-        Hints::of(self.model, &self.timed[at as usize].call)
+        self.known(at).hints
     }
 
     /// A completed call that saw a state which nobody made: then no order helps.
     pub(super) fn phantom(&self) -> Option<u32> {
-        let initial = self.model.number(&self.model.initial());
         let is_phantom =
-            |needs: u32| needs != NONE && self.makers[needs as usize] == 0 && Some(needs) != initial;
+            |needs: u32| needs != NONE && self.makers[needs as usize] == 0 && Some(needs) != self.initial;
         self.completions.iter().copied().find(|&at| is_phantom(self.hints(at).needs))
     }
 
     /// Keeps the open calls that can have been observed. One that makes a state which no completed call needs, nor an
     /// open one that is kept, is necessary in no order: taken out of it, the next call that changes the state
     /// overwrites it, and nobody looked in between. Reads without a result say nothing.
-    fn classify(&mut self) {
-        let is_open = |&(_, timed): &(u32, &Timed<M::Call>)| {
-            timed.completed.is_none() && !self.model.is_read(&timed.call)
-        };
-        let open: Vec<u32> = (0..).zip(self.timed).filter(is_open).map(|(at, _)| at).collect();
+    fn choose_open(&mut self) {
+        let is_open = |&at: &u32| self.timed[at as usize].completed.is_none() && !self.known(at).is_read;
+        let mut open: Vec<u32> = (0..self.timed.len() as u32).filter(is_open).collect();
         if open.is_empty() {
             return;
         }
-        let needed = self.completions.iter().map(|&at| self.hints(at).needs);
-        let observed = observed_states(needed, open.iter().map(|&at| self.hints(at)));
-        let mut class_of: HashMap<&M::Call, u32> = HashMap::new();
-        for at in open {
-            let hints = self.hints(at);
-            if hints.makes != NONE && !self.sees_any && !observed.contains(&hints.makes) {
-                continue;
-            }
-            let call = &self.timed[at as usize].call;
-            let class = *class_of.entry(call).or_insert_with(|| {
-                self.classes.push(Class { call: call.clone(), hints, members: Vec::new() });
-                self.classes.len() as u32 - 1
+        if !self.sees_any {
+            let needed = self.completions.iter().map(|&at| self.hints(at).needs);
+            let observed = observed_states(needed, open.iter().map(|&at| self.hints(at)));
+            open.retain(|&at| {
+                let makes = self.hints(at).makes;
+                makes == NONE || observed.contains(&makes)
             });
-            self.classes[class as usize].members.push(at);
-            self.open_for_ever.push((at, class));
         }
+        self.open_for_ever = open;
     }
 
     fn count(&mut self) {
-        let initial = self.model.number(&self.model.initial()).unwrap_or(0);
-        let completed = self.completions.iter().map(|&at| self.hints(at));
-        let all = completed.chain(self.classes.iter().map(|class| class.hints));
-        let numbers = all.flat_map(|hints| [hints.needs, hints.makes]);
-        let last = numbers.filter(|&state| state != NONE).fold(initial, u32::max);
-        let (mut needs, mut makers) = (vec![0; last as usize + 1], vec![0; last as usize + 1]);
+        let hints: Vec<Hints> = self.known.iter().map(|known| known.hints).collect();
+        let numbers = hints.iter().flat_map(|hints| [hints.needs, hints.makes]);
+        let last = numbers.filter(|&state| state != NONE).fold(self.initial.unwrap_or(0), u32::max);
+        let states = last as usize + 1;
+        (self.needs, self.makers, self.needed_by_open) =
+            (vec![0; states], vec![0; states], vec![false; states]);
+        let call = |at: u32| self.timed[at as usize].call as usize;
         for &at in &self.completions {
-            let hints = self.hints(at);
-            if hints.needs != NONE {
-                needs[hints.needs as usize] += 1;
+            let Hints { needs, makes } = hints[call(at)];
+            if needs != NONE {
+                self.needs[needs as usize] += 1;
             }
-            if hints.makes != NONE {
-                makers[hints.makes as usize] += 1;
+            if makes != NONE {
+                self.makers[makes as usize] += 1;
             }
         }
-        for (class, number) in self.classes.iter().zip(0..) {
-            if class.hints.makes == NONE {
-                self.classes_unknown.push(number);
-                continue;
+        for &at in &self.open_for_ever {
+            let Hints { needs, makes } = hints[call(at)];
+            self.sees_any_by_open |= hints[call(at)].sees_any();
+            if needs != NONE {
+                self.needed_by_open[needs as usize] = true;
             }
-            makers[class.hints.makes as usize] += class.members.len() as u32;
-            self.classes_making.entry(class.hints.makes).or_default().push(number);
+            if makes != NONE {
+                self.makers[makes as usize] += 1;
+            }
         }
-        (self.needs, self.makers) = (needs, makers);
     }
 }
 
-fn width<C>(timed: &[Timed<C>], completions: &[u32]) -> usize {
+fn width(timed: &[Timed<u32>], completions: &[u32]) -> usize {
     let mut completions = completions.iter().map(|&at| timed[at as usize].deadline()).peekable();
     let (mut open, mut most) = (0, 0);
     for timed in timed.iter().filter(|timed| timed.completed.is_some()) {
