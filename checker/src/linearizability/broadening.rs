@@ -11,7 +11,7 @@ use super::search::{Bounds, End};
 use super::slots::{Slots, Wide};
 
 /// The width while all goes well, and how much more of it each further try takes.
-const WIDTH: usize = 4;
+const WIDTH: usize = 2;
 const WIDENING: usize = 8;
 
 /// So many completions the first try at a difficulty goes back, and so many times as many each further one.
@@ -99,6 +99,8 @@ impl<'p, T: Clone + Eq, S: Slots> Broadening<'p, T, S> {
         if !self.forward.now.is_cut {
             // Where nothing was left out, nothing before it has to be tried again.
             self.kept.clear();
+        } else if self.tries > TRIES {
+            return;
         } else if self.kept.len() == KEPT {
             let mut number = 0;
             self.kept.retain(|_| {

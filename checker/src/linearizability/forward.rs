@@ -13,6 +13,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
+use std::rc::Rc;
 
 use super::frontier::{Configuration, START, Step, Taken, Trail, insert};
 use super::machine::{Hints, Known, NONE, Steps};
@@ -20,6 +21,9 @@ use super::problem::Problem;
 use super::search::Bounds;
 use super::slots::Slots;
 use super::timed::Timed;
+
+/// How much of what open calls may be waiting for is remembered at most.
+const WANTED_MAX: usize = 1024;
 
 /// An open call that will complete.
 #[derive(Clone)]
@@ -87,6 +91,11 @@ pub(super) struct Forward<'p, T, S> {
     /// Classes that make a state, and those that give no hint what they make.
     classes_making: HashMap<u32, Vec<u32>>,
     classes_unknown: Vec<u32>,
+    /// Classes that are possible in one state only, and the others.
+    classes_needing: HashMap<u32, Vec<u32>>,
+    classes_anywhere: Vec<u32>,
+    /// What was found to be worth being made, by the states that open calls need, in ascending order.
+    wanted: HashMap<Vec<u32>, Rc<Wanted>>,
     pub(super) steps: u64,
 }
 
@@ -134,6 +143,9 @@ impl<'p, T: Clone + Eq, S: Slots> Forward<'p, T, S> {
             class_of: HashMap::new(),
             classes_making: HashMap::new(),
             classes_unknown: Vec::new(),
+            classes_needing: HashMap::new(),
+            classes_anywhere: Vec::new(),
+            wanted: HashMap::new(),
             steps: 0,
         };
         forward.classify();
@@ -152,6 +164,10 @@ impl<'p, T: Clone + Eq, S: Slots> Forward<'p, T, S> {
                 match hints.makes {
                     NONE => self.classes_unknown.push(class),
                     makes => self.classes_making.entry(makes).or_default().push(class),
+                }
+                match hints.needs {
+                    NONE => self.classes_anywhere.push(class),
+                    needs => self.classes_needing.entry(needs).or_default().push(class),
                 }
             }
             self.classes[class as usize].members.push(origin);
@@ -304,7 +320,11 @@ impl<'p, T: Clone + Eq, S: Slots> Forward<'p, T, S> {
                 reach(new);
             }
         }
-        for &class in &wanted.classes {
+        let number = self.machine.number(&at.state).unwrap_or(NONE);
+        let here = self.classes_needing.get(&number).map_or(&[][..], Vec::as_slice);
+        let classes = here.iter().chain(&self.classes_anywhere);
+        let classes: Vec<u32> = classes.copied().filter(|&class| wanted.classes[class as usize]).collect();
+        for class in classes {
             if let Some(new) = self.taken(&at, class, &wanted) {
                 reach(new);
             }
@@ -418,26 +438,37 @@ impl<'p, T: Clone + Eq, S: Slots> Forward<'p, T, S> {
     }
 
     /// What open calls may be waiting for.
-    fn wanted(&self, at: &Configuration<T, S>) -> Wanted {
-        let mut wanted = Wanted { anything: false, states: Vec::new(), classes: Vec::new() };
-        for open in self.now.open.iter().filter(|open| !at.done.meets(open.bit)) {
-            wanted.add(open.hints);
+    fn wanted(&mut self, at: &Configuration<T, S>) -> Rc<Wanted> {
+        let undone = self.now.open.iter().filter(|open| !at.done.meets(open.bit));
+        let mut states: Vec<u32> =
+            undone.map(|open| open.hints.needs).filter(|&needs| needs != NONE).collect();
+        states.sort_unstable();
+        states.dedup();
+        if let Some(wanted) = self.wanted.get(&states) {
+            return Rc::clone(wanted);
         }
+        let mut wanted =
+            Wanted { anything: false, states: states.clone(), classes: vec![false; self.classes.len()] };
         for &class in &self.classes_unknown {
             wanted.add(self.classes[class as usize].hints);
-            wanted.classes.push(class);
+            wanted.classes[class as usize] = true;
         }
         let mut looked = 0;
         while let Some(making) = wanted.states.get(looked).map(|state| self.classes_making.get(state)) {
             looked += 1;
             for &class in making.into_iter().flatten() {
                 wanted.add(self.classes[class as usize].hints);
-                wanted.classes.push(class);
+                wanted.classes[class as usize] = true;
             }
         }
         if wanted.anything {
-            wanted.classes = (0..self.classes.len() as u32).collect();
+            wanted.classes.fill(true);
         }
+        if self.wanted.len() == WANTED_MAX {
+            self.wanted.clear();
+        }
+        let wanted = Rc::new(wanted);
+        self.wanted.insert(states, Rc::clone(&wanted));
         wanted
     }
 }
@@ -510,7 +541,8 @@ struct Wanted {
     /// Some call may depend on any state.
     anything: bool,
     states: Vec<u32>,
-    classes: Vec<u32>,
+    /// By class.
+    classes: Vec<bool>,
 }
 
 impl Wanted {
