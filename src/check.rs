@@ -1,7 +1,8 @@
-//! `rafture check`: recorded histories, judged one by one.
+//! `rafture check`: recorded histories, judged one by one, each within its budget.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use rafture_checker::check::{self, Limits, Outcome};
@@ -13,14 +14,15 @@ use rafture_reports::text_drawing::{drawing, plain};
 use rafture_reports::{Counterexample, counterexample_html};
 use serde_json::json;
 
+use crate::budget::Budget;
 use crate::duration::Span;
 use crate::error::Error;
-use crate::history_file::{self, Reading};
+use crate::history_file::{self, Reading, Within};
 use crate::screen::screen;
 use crate::witness_file;
 
 /// Check recorded histories
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct CheckArguments {
     /// History files, also packed with gzip or zstd, or folders with a report of etcd's robustness tests
     #[arg(required = true, value_name = "FILE")]
@@ -44,7 +46,7 @@ pub struct CheckArguments {
     /// Give up after so long, a file
     #[arg(long, default_value = "60s")]
     time_limit: Span,
-    /// Give up when the history and the search take more than so many megabytes, a file
+    /// Give up when the history and the check of it take more than so many megabytes, a file
     #[arg(long, default_value_t = 4096, value_name = "MB")]
     memory_limit: usize,
     /// Keys checked at the same time
@@ -76,13 +78,15 @@ pub fn check(arguments: &CheckArguments) -> Result<Verdict, Error> {
     }
     let question = Question::of(arguments)?;
     let mut verdicts = Vec::new();
-    for file in &arguments.files {
-        verdicts.push(check_file(file, &question, arguments)?);
+    for (number, file) in (1..).zip(&arguments.files) {
+        let is_last = number == arguments.files.len();
+        verdicts.push(check_file(file, &question, arguments, is_last)?);
     }
     Ok(Verdict::worst(verdicts))
 }
 
 /// What is asked of every file.
+#[derive(Clone)]
 struct Question {
     /// `None`: found by content.
     format: Option<Format>,
@@ -126,17 +130,77 @@ impl Question {
     }
 }
 
-fn check_file(file: &Path, question: &Question, arguments: &CheckArguments) -> Result<Verdict, Error> {
-    let start = Instant::now();
-    let name = file.display();
-    let memory_bytes = arguments.memory_limit.saturating_mul(1 << 20);
-    let mut recorded = match history_file::read_within(file, question.format, memory_bytes)? {
-        Reading::Whole(recorded) => *recorded,
-        Reading::TooLarge { reason, operations } => {
-            say_unread(file, &reason, operations, arguments.json);
-            return Ok(Verdict::Unknown);
+/// What came of a file.
+enum Checked {
+    /// It takes more than it may to read it: why, and how many operations were read.
+    Unread { reason: String, operations: usize },
+    /// All of it was read and checked.
+    Whole(Box<Answer>),
+}
+
+/// A history, and what is known of it.
+struct Answer {
+    recorded: Recorded,
+    model: ModelKind,
+    consistency: Consistency,
+    /// What registers held at first.
+    initial: Datum,
+    outcome: Outcome,
+}
+
+fn check_file(
+    file: &Path,
+    question: &Question,
+    arguments: &CheckArguments,
+    is_last: bool,
+) -> Result<Verdict, Error> {
+    let budget = Arc::new(Budget::new(arguments.time_limit.0, memory_bytes(arguments)));
+    let (path, question, copied) = (file.to_owned(), question.clone(), arguments.clone());
+    match budget.spend(move |budget| answer(&path, &question, &copied, budget)) {
+        Ok(Ok(Checked::Whole(mut answer))) => {
+            answer.outcome.reason = answer.outcome.reason.map(|reason| budget.put_right(&reason));
+            tell(file, &answer, arguments, budget.elapsed())
         }
+        Ok(Ok(Checked::Unread { reason, operations })) => {
+            say_unread(file, &budget.put_right(&reason), operations, arguments.json);
+            Ok(Verdict::Unknown)
+        }
+        Ok(Err(error)) => Err(error),
+        Err(left) => {
+            say_unread(file, &left.reason, left.operations, arguments.json);
+            if !is_last {
+                // It would take time and memory from the next file. How it ends matters to nobody.
+                let _ = left.thread.join();
+            }
+            Ok(Verdict::Unknown)
+        }
+    }
+}
+
+fn memory_bytes(arguments: &CheckArguments) -> usize {
+    arguments.memory_limit.saturating_mul(1 << 20)
+}
+
+/// Reads and checks.
+fn answer(
+    file: &Path,
+    question: &Question,
+    arguments: &CheckArguments,
+    budget: &Budget,
+) -> Result<Checked, Error> {
+    let name = file.display();
+    let out_of_time = || budget.is_spent();
+    let memory_bytes = memory_bytes(arguments);
+    let goes_on = |operations| {
+        budget.note_reading(operations);
+        !budget.is_spent()
     };
+    let within = Within { memory_bytes, goes_on: &goes_on };
+    let mut recorded = match history_file::read_within(file, question.format, &within)? {
+        Reading::Whole(recorded) => *recorded,
+        Reading::Stopped { reason, operations } => return Ok(Checked::Unread { reason, operations }),
+    };
+    budget.note_read(recorded.history.operations.len());
     for notice in &recorded.notices {
         eprintln!("rafture: {name}: {notice}");
     }
@@ -154,7 +218,6 @@ fn check_file(file: &Path, question: &Question, arguments: &CheckArguments) -> R
         let hint = "`--consistency linearizable`";
         return Err(Error::Input(format!("there is no witness of `{consistency}` (hint: {hint})")));
     }
-    let out_of_time = || start.elapsed() > arguments.time_limit.0;
     let limits = Limits {
         out_of_time: &out_of_time,
         memory_bytes: Some(memory_bytes.saturating_sub(history.memory_bytes())),
@@ -177,6 +240,18 @@ fn check_file(file: &Path, question: &Question, arguments: &CheckArguments) -> R
             }
         }
     }
+    Ok(Checked::Whole(Box::new(Answer { recorded, model, consistency, initial, outcome })))
+}
+
+/// Writes what was asked for, and says what is known.
+fn tell(
+    file: &Path,
+    answer: &Answer,
+    arguments: &CheckArguments,
+    elapsed: Duration,
+) -> Result<Verdict, Error> {
+    let Answer { recorded, model, consistency, initial, outcome } = answer;
+    let (name, history) = (file.display(), &recorded.history);
     if let Some(path) = &arguments.witness
         && outcome.verdict == Verdict::Valid
     {
@@ -185,11 +260,11 @@ fn check_file(file: &Path, question: &Question, arguments: &CheckArguments) -> R
                 "{name}: valid, but no order in real time was found that explains all of it (hint: leave `--witness` out)"
             )));
         }
-        witness_file::write(path, history, (model, &history.values.to_json(initial)), &outcome.witness)?;
+        witness_file::write(path, history, (*model, &history.values.to_json(*initial)), &outcome.witness)?;
     }
-    let seconds = start.elapsed().as_secs_f64();
+    let seconds = elapsed.as_secs_f64();
     if let Some(path) = &arguments.html {
-        write_page(path, file, history, &outcome)?;
+        write_page(path, file, history, outcome)?;
     }
     if arguments.json {
         let line = json!({
@@ -239,7 +314,7 @@ fn check_file(file: &Path, question: &Question, arguments: &CheckArguments) -> R
     Ok(outcome.verdict)
 }
 
-/// The verdict about a file that needs more memory than it may have.
+/// The verdict about a file that takes more than it may.
 fn say_unread(file: &Path, reason: &str, operations: usize, is_json: bool) {
     let verdict = Verdict::Unknown;
     if is_json {

@@ -28,12 +28,26 @@ const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// What is known of one client's watches and operations in a report of etcd's robustness tests.
 const REPORT_FILES: [&str; 2] = ["operations.json", "watch.json"];
 
+/// What reading may take.
+#[derive(Clone, Copy)]
+pub struct Within<'a> {
+    /// The history in memory.
+    pub memory_bytes: usize,
+    /// Told after every piece how many operations were read; false ends reading.
+    pub goes_on: &'a dyn Fn(usize) -> bool,
+}
+
+impl Within<'static> {
+    /// What a history may take where nobody says otherwise.
+    const USUAL: Within<'static> = Within { memory_bytes: MEMORY_BYTES, goes_on: &|_| true };
+}
+
 /// What became of reading.
 pub enum Reading {
     /// All of it was read.
     Whole(Box<Recorded>),
-    /// It takes more memory than it may: why, how far it got, and what would help.
-    TooLarge {
+    /// It takes more than it may: why, how far it got, and what would help.
+    Stopped {
         /// One line.
         reason: String,
         /// How many operations fitted.
@@ -46,13 +60,13 @@ pub enum Reading {
 /// # Errors
 /// When there is no such file, or it is no history: one line that says where. When it needs more memory than most have.
 pub fn read(file: &Path, format: Option<Format>) -> Result<Recorded, Error> {
-    whole(file, read_within(file, format, MEMORY_BYTES)?)
+    whole(file, read_within(file, format, &Within::USUAL)?)
 }
 
 fn whole(file: &Path, reading: Reading) -> Result<Recorded, Error> {
     match reading {
         Reading::Whole(recorded) => Ok(*recorded),
-        Reading::TooLarge { reason, .. } => Err(Error::Input(format!("{}: {reason}", file.display()))),
+        Reading::Stopped { reason, .. } => Err(Error::Input(format!("{}: {reason}", file.display()))),
     }
 }
 
@@ -61,21 +75,21 @@ fn whole(file: &Path, reading: Reading) -> Result<Recorded, Error> {
 /// # Errors
 /// As for [`read`].
 pub fn read_tape(file: &Path) -> Result<Recorded, Error> {
-    whole(file, read_with(file, None, MEMORY_BYTES, Reader::with_tape)?)
+    whole(file, read_with(file, None, &Within::USUAL, Reader::with_tape)?)
 }
 
-/// The same within so much memory.
+/// The same within so much time and memory.
 ///
 /// # Errors
 /// As for [`read`], but for memory.
-pub fn read_within(file: &Path, format: Option<Format>, memory_bytes: usize) -> Result<Reading, Error> {
-    read_with(file, format, memory_bytes, Reader::new)
+pub fn read_within(file: &Path, format: Option<Format>, within: &Within<'_>) -> Result<Reading, Error> {
+    read_with(file, format, within, Reader::new)
 }
 
 fn read_with(
     file: &Path,
     format: Option<Format>,
-    memory_bytes: usize,
+    within: &Within<'_>,
     reader: impl Fn(Option<Format>) -> Reader,
 ) -> Result<Reading, Error> {
     let mut notices = Vec::new();
@@ -103,21 +117,24 @@ fn read_with(
         };
         let source = unpacked(file).map_err(cannot)?;
         let (sender, pieces) = sync_channel(PIECES_WAITING);
-        let is_whole = std::thread::scope(|scope| {
+        let exceeded = std::thread::scope(|scope| {
             scope.spawn(move || send_pieces(source, &sender));
             for piece in pieces {
                 let piece = piece.map_err(cannot)?;
                 read_bytes += piece.len();
                 reader.feed(&piece).map_err(wrong)?;
-                if reader.memory_bytes() > memory_bytes {
-                    return Ok(false);
+                if reader.memory_bytes() > within.memory_bytes {
+                    return Ok(Some("memory"));
+                }
+                if !(within.goes_on)(reader.operations()) {
+                    return Ok(Some("time"));
                 }
             }
-            Ok(true)
+            Ok(None)
         })?;
-        if !is_whole {
+        if let Some(what) = exceeded {
             let operations = reader.operations();
-            return Ok(Reading::TooLarge { reason: too_large(operations, read_bytes), operations });
+            return Ok(Reading::Stopped { reason: stopped(what, operations, read_bytes), operations });
         }
     }
     let name = if is_report { file } else { &files[0] };
@@ -127,11 +144,11 @@ fn read_with(
     Ok(Reading::Whole(Box::new(recorded)))
 }
 
-fn too_large(operations: usize, bytes: usize) -> String {
+fn stopped(what: &str, operations: usize, bytes: usize) -> String {
     let gigabytes = bytes as f64 / 1e9;
     format!(
-        "the memory limit was reached while reading; {operations} operations in {gigabytes:.2} GB of text had been read \
-         (hint: a higher `--memory-limit`, or a part: `rafture history cut --key`)"
+        "the {what} limit was reached while reading; {operations} operations in {gigabytes:.2} GB of text had been read \
+         (hint: a higher `--{what}-limit`, or a part: `rafture history cut --key`)"
     )
 }
 

@@ -1,9 +1,10 @@
 //! A chaos-testing suite for consensus systems: real node processes under faults, judged by what their clients saw.
 //!
 //! In reading order: [`cli`] is what is typed; [`run`] is one test from plan to verdict; [`check`], [`report`],
-//! [`history`], [`lists`] and [`node`] are the other commands; [`history_file`], [`witness_file`], [`duration`] and [`error`] are what they share.
+//! [`history`], [`lists`] and [`node`] are the other commands; [`budget`], [`history_file`], [`witness_file`], [`duration`] and [`error`] are what they share.
 
 pub mod bench;
+pub mod budget;
 pub mod check;
 pub mod cli;
 pub mod duration;

@@ -36,9 +36,11 @@ impl Question {
 /// What a check may spend, and what it is to give.
 #[derive(Clone, Copy)]
 pub struct Limits<'a> {
-    /// Asked every few thousand steps; true ends the check with `unknown`.
+    /// Asked every few thousand steps of a search, and between keys, objects and kinds of cycles; true ends the check with `unknown`.
+    /// Once true, it must stay so. A monitor does not ask: it takes about a second for a million operations.
     pub out_of_time: &'a (dyn Fn() -> bool + Sync),
-    /// Memory of the memo and the stack, an estimate; beyond it the check ends with `unknown`.
+    /// Memory of a search, an estimate; beyond it the check ends with `unknown`. Monitors and graphs, whose memory is that of the
+    /// history a few times over, do not count theirs.
     pub memory_bytes: Option<usize>,
     /// How many keys are searched at once; 1 needs no further thread.
     pub threads: usize,

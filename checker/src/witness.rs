@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::history::{History, Operation, Outcome};
+use crate::history::{History, Outcome};
 use crate::models::ModelKind;
 
 /// Holds `orders` (one for each key, operations by their places) against `history`, `of` a model whose registers held that
@@ -18,95 +18,82 @@ use crate::models::ModelKind;
 /// # Errors
 /// The rule that is broken, in one line.
 pub fn verify(history: &History, of: (ModelKind, &Value), orders: &[Vec<u32>]) -> Result<(), String> {
-    let mut placed = vec![false; history.operations.len()];
+    let mut missing: BTreeSet<usize> = (0..history.operations.len()).collect();
     for order in orders {
-        let (mut state, mut latest) = (start(of), 0);
-        for &place in order {
-            let operation = history.operations.get(place as usize).ok_or(format!("no operation {place}"))?;
-            let wrong = |why: &str| Err(format!("operation {place} ({}) {why}", history.f(operation)));
-            if std::mem::replace(&mut placed[place as usize], true) {
+        let (mut state, mut latest, mut key) = (first(of), 0, None);
+        for place in order.iter().map(|&place| place as usize) {
+            let operation = history.operations.get(place).ok_or(format!("no operation {place}"))?;
+            let (f, is_known) = (history.f(operation), operation.outcome == Outcome::Ok);
+            let wrong = |why: &str| Err(format!("operation {place} ({f}) {why}"));
+            if !missing.remove(&place) {
                 return wrong("has two places");
             }
-            let first = &history.operations[order[0] as usize];
-            if operation.outcome == Outcome::Fail || operation.key != first.key {
+            if operation.outcome == Outcome::Fail || *key.get_or_insert(operation.key) != operation.key {
                 return wrong("failed, or is about another key");
             }
-            if operation.outcome == Outcome::Ok && operation.completed_at() < Some(latest) {
+            if is_known && operation.completed_at() < Some(latest) {
                 return wrong("had ended before one that stands before it began");
             }
             latest = latest.max(operation.invoked_at);
-            if !step(history, of, &mut state, operation).unwrap_or(false) {
+            let [asked, told] =
+                [operation.argument, operation.result].map(|value| history.values.to_json(value));
+            if step(of, &mut state, (f, &asked, is_known.then_some(&told))).is_none() {
                 return wrong("cannot have had its result there");
             }
         }
     }
-    let happened = |operation: &Operation| operation.outcome == Outcome::Ok;
-    match (0..placed.len()).find(|&place| !placed[place] && happened(&history.operations[place])) {
-        Some(place) => Err(format!("operation {place} happened and has no place")),
-        None => Ok(()),
-    }
+    let lost = missing.into_iter().find(|&place| history.operations[place].outcome == Outcome::Ok);
+    lost.map_or(Ok(()), |place| Err(format!("operation {place} happened and has no place")))
 }
 
-fn start((model, initial): (ModelKind, &Value)) -> Value {
+/// What there is at first; transactions are about objects by name.
+fn first((model, initial): (ModelKind, &Value)) -> Value {
     match model {
-        ModelKind::Register | ModelKind::CasRegister => initial.clone(),
         ModelKind::Mutex | ModelKind::Semaphore(_) | ModelKind::Counter => json!(0),
         ModelKind::Kv => json!(""),
-        ModelKind::MultiRegister | ModelKind::RwRegister | ModelKind::Append => json!({}),
-        ModelKind::Etcd => etcd::start(),
-        _ => json!([]),
+        ModelKind::Queue | ModelKind::Stack | ModelKind::List => json!([]),
+        ModelKind::Set | ModelKind::MultiRegister | ModelKind::RwRegister | ModelKind::Append => json!({}),
+        ModelKind::Etcd => etcd::first(),
+        _ => initial.clone(),
     }
 }
 
-/// Whether the operation can have had its result; then `state` is what it left.
-fn step(history: &History, of: (ModelKind, &Value), state: &mut Value, done: &Operation) -> Option<bool> {
-    let ((model, first), known) = (of, done.outcome == Outcome::Ok);
-    if model == ModelKind::Etcd {
-        return etcd::step(history, state, done);
-    }
-    let [argument, result] = [done.argument, done.result].map(|value| history.values.to_json(value));
-    let permits = if let ModelKind::Semaphore(permits) = model { permits.into() } else { 1 };
-    let sorted = |items: &[Value]| BTreeSet::from_iter(items.iter().map(Value::to_string));
+/// Makes `state` what is left of it by what was asked; `None` if that cannot have had its result, where it is known.
+fn step(of: (ModelKind, &Value), state: &mut Value, deed: (&str, &Value, Option<&Value>)) -> Option<()> {
+    let (f, asked, told) = deed;
+    let permits = if let ModelKind::Semaphore(permits) = of.0 { permits.into() } else { 1 };
+    let is_told = |given: &Value| told.is_none_or(|told| told == given).then_some(());
     let number = state.as_i64();
-    match (history.f(done), state) {
-        ("read" | "get", _) if !known => {}
-        ("read", Value::Array(items)) if model == ModelKind::Set => {
-            return Some(sorted(items) == sorted(result.as_array().map_or(&[][..], Vec::as_slice)));
+    match (f, state) {
+        (_, state) if of.0 == ModelKind::Etcd => etcd::step(state, deed)?,
+        ("read", Value::Object(set)) if of.0 == ModelKind::Set && told.is_some() => {
+            let seen = told?.as_array().into_iter().flatten().map(|item| (item.to_string(), Value::Null));
+            (*set == seen.collect()).then_some(())?;
         }
-        ("read" | "get", state) if result.is_null() && (*state == "" || *state == json!([])) => {}
-        ("read" | "get", state) => return Some(*state == result),
-        ("write" | "put", state) => *state = argument,
-        ("cas", state) if *state == argument[0] => *state = argument[1].clone(),
-        ("append", Value::String(text)) => *text += argument.as_str()?,
+        // Who is told nothing at all has seen an empty text or list.
+        ("r" | "read" | "get", state)
+            if told == Some(&Value::Null) && *state == first((of.0, &Value::Null)) => {}
+        ("r" | "read" | "get", state) => is_told(state)?,
+        ("w" | "write" | "put", state) => *state = asked.clone(),
+        ("cas", state) if *state == asked[0] => *state = asked[1].clone(),
         ("acquire", state) => *state = json!(number.filter(|&held| held < permits)? + 1),
         ("release", state) => *state = json!(number.filter(|&held| held > 0)? - 1),
-        ("remove", Value::Array(items)) => items.retain(|item| *item != argument),
-        ("add", Value::Array(items)) if items.contains(&argument) => {}
-        ("add" | "enqueue" | "push" | "append", Value::Array(items)) => items.push(argument),
-        ("add", state) => *state = json!(number? + argument.as_i64()?),
-        (f @ ("dequeue" | "pop"), Value::Array(items)) => {
-            let at = if f == "dequeue" { 0 } else { items.len().saturating_sub(1) };
-            let taken = if items.is_empty() { Value::Null } else { items.remove(at) };
-            return Some(!known || taken == result);
-        }
-        ("txn", state) => {
-            let empty = json!([]);
-            let first = if model == ModelKind::Append { &empty } else { first };
-            for step in (if known { result } else { argument }).as_array()? {
-                let (key, value) = (step[1].to_string(), &step[2]);
-                let held = state.get(&key).unwrap_or(first);
-                match step[0].as_str()?.as_bytes()[0] {
-                    b'r' if !known || held == value || (value.is_null() && *held == empty) => {}
-                    b'r' => return Some(false),
-                    b'a' => {
-                        let longer = [held.as_array()?.as_slice(), std::slice::from_ref(value)].concat();
-                        state[key] = json!(longer);
-                    }
-                    _ => state[key] = value.clone(),
-                }
+        ("add", Value::Object(set)) => drop(set.insert(asked.to_string(), Value::Null)),
+        ("remove", Value::Object(set)) => drop(set.remove(&asked.to_string())),
+        ("add", state) => *state = json!(number? + asked.as_i64()?),
+        ("append", Value::String(text)) => *text += asked.as_str()?,
+        ("append" | "enqueue" | "push", Value::Array(items)) => items.push(asked.clone()),
+        ("pop", Value::Array(items)) => is_told(&items.pop().unwrap_or_default())?,
+        ("dequeue", Value::Array(items)) if items.is_empty() => is_told(&Value::Null)?,
+        ("dequeue", Value::Array(items)) => is_told(&items.remove(0))?,
+        ("txn", Value::Object(objects)) => {
+            let one = (if of.0 == ModelKind::Append { ModelKind::List } else { ModelKind::Register }, of.1);
+            for part in told.unwrap_or(asked).as_array()? {
+                let object = objects.entry(part[1].to_string()).or_insert_with(|| first(one));
+                step(one, object, (part[0].as_str()?, &part[2], told.map(|_| &part[2])))?;
             }
         }
-        _ => return Some(false),
+        _ => return None,
     }
-    Some(true)
+    Some(())
 }

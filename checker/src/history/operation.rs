@@ -319,8 +319,8 @@ impl History {
 
     /// Bytes that it takes in memory, about.
     pub fn memory_bytes(&self) -> usize {
-        self.operations.capacity() * size_of::<Operation>()
-            + self.tape.as_ref().map_or(0, |tape| tape.capacity() * size_of::<Taped>())
+        self.operations.len() * size_of::<Operation>()
+            + self.tape.as_ref().map_or(0, |tape| tape.len() * size_of::<Taped>())
             + self.values.memory_bytes()
             + self.clients.capacity() * size_of::<(u64, Client)>()
     }

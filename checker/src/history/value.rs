@@ -201,7 +201,7 @@ const ALLOCATION_BYTES: usize = 16;
 
 impl<T> Table<T> {
     fn memory_bytes(&self) -> usize {
-        self.items.capacity() * size_of::<T>()
+        self.items.len() * size_of::<T>()
             + self.numbers.capacity() * (size_of::<u32>() + 1) * 8 / 7
             + self.pointed_bytes
     }
@@ -276,7 +276,7 @@ impl Lists {
     }
 
     fn memory_bytes(&self) -> usize {
-        self.items.capacity() * size_of::<Datum>() + self.table.memory_bytes()
+        self.items.len() * size_of::<Datum>() + self.table.memory_bytes()
     }
 }
 

@@ -58,6 +58,13 @@ impl<'h> Keys<'h> {
         operations.iter().filter(|operation| operation.outcome != Outcome::Fail).count()
     }
 
+    /// How far it got with a key that was not begun, in words.
+    pub(super) fn unreached(&self, number: usize) -> String {
+        let is_ok = |&&place: &&u32| self.history.operations[place as usize].outcome == Outcome::Ok;
+        let of = self.places(number).iter().filter(is_ok).count();
+        reached(self.history, self.names[number], (0, of))
+    }
+
     fn places(&self, number: usize) -> &[u32] {
         let start = number.checked_sub(1).map_or(0, |last| self.ends[last]);
         &self.places[start..self.ends[number]]
@@ -108,10 +115,14 @@ impl<'h, M: Model> Key<'h, M> {
     /// How far a search got, in words.
     pub(super) fn reached(&self, rank: usize) -> String {
         let of = self.timed.iter().filter(|timed| timed.completed.is_some()).count();
-        let mut text = format!("{rank} of {of} completed operations");
-        if !self.name.is_null() {
-            text += &format!(" on key {}", self.history.values.to_json(self.name));
-        }
-        text + " had been ordered"
+        reached(self.history, self.name, (rank, of))
     }
+}
+
+fn reached(history: &History, key: Datum, (rank, of): (usize, usize)) -> String {
+    let mut text = format!("{rank} of {of} completed operations");
+    if !key.is_null() {
+        text += &format!(" on key {}", history.values.to_json(key));
+    }
+    text + " had been ordered"
 }

@@ -189,6 +189,11 @@ fn judge<M: Model>(
     threads: usize,
     limits: &Limits<'_>,
 ) -> Judged {
+    if (limits.out_of_time)() {
+        let reached = keys.unreached(number);
+        let reason = format!("the time limit was reached; {reached} (hint: a higher `--time-limit`)");
+        return Judged { engine: "none", end: KeyEnd::GaveUp(reason) };
+    }
     let key = match Key::of(keys, number, model) {
         Ok(key) => key,
         Err(error) => return Judged { engine: "none", end: KeyEnd::Shape(error) },

@@ -4,18 +4,20 @@
 //! Keys of a map are independent, so one instance is one key's text. Registers of one history are not: one transaction touches
 //! several.
 
+use std::rc::Rc;
+
 use hashbrown::HashMap;
 
-use super::Model;
 use super::interned::Interned;
 use super::model::unknown;
+use super::{Access, Edit, Model};
 use crate::history::{Datum, History, Operation, Outcome};
 
 /// One key of a key-value map; `""` at first.
 #[derive(Debug)]
 pub struct Text {
     states: Interned<String>,
-    pieces: Vec<String>,
+    pieces: Vec<Rc<String>>,
     numbers: HashMap<String, u32>,
 }
 
@@ -43,7 +45,7 @@ impl Text {
         let next = self.pieces.len() as u32;
         let number = *self.numbers.entry_ref(text).or_insert(next);
         if number == next {
-            self.pieces.push(text.to_owned());
+            self.pieces.push(Rc::new(text.to_owned()));
         }
         number
     }
@@ -91,6 +93,15 @@ impl Model for Text {
         matches!(call, TextCall::Get(_) | TextCall::GetUnknown)
     }
 
+    fn edit(&self, call: &TextCall) -> Option<Edit> {
+        Some(match *call {
+            TextCall::Get(told) => Edit::Told(Some(self.states.get(told))),
+            TextCall::GetUnknown => Edit::Told(None),
+            TextCall::Put(next) => Edit::Put(self.states.get(next)),
+            TextCall::Append(piece) => Edit::Append(Rc::clone(&self.pieces[piece as usize])),
+        })
+    }
+
     fn show(&self, _: &History, &state: &u32) -> String {
         format!("{:?}", self.states.get(state))
     }
@@ -102,6 +113,7 @@ pub struct Registers {
     initial: Datum,
     states: Interned<Vec<Datum>>,
     numbers: HashMap<Datum, usize>,
+    names: Vec<Datum>,
     transactions: Vec<Vec<Step>>,
     known: HashMap<Vec<Step>, u32>,
 }
@@ -120,6 +132,7 @@ impl Registers {
             initial,
             states: Interned::starting_with(Vec::new()),
             numbers: HashMap::new(),
+            names: Vec::new(),
             transactions: Vec::new(),
             known: HashMap::new(),
         }
@@ -129,6 +142,9 @@ impl Registers {
         let MicroOperation { key, value, is_read } = MicroOperation::of(history, step)?;
         let next = self.numbers.len();
         let place = *self.numbers.entry(key).or_insert(next);
+        if place == next {
+            self.names.push(key);
+        }
         match is_read {
             true => Ok(is_known.then_some(Step::Read(place, value))),
             false => Ok(Some(Step::Write(place, value))),
@@ -221,6 +237,27 @@ impl Model for Registers {
 
     fn is_read(&self, &call: &u32) -> bool {
         self.transactions[call as usize].iter().all(|step| matches!(step, Step::Read(..)))
+    }
+
+    fn accesses(&self, &call: &u32) -> Option<Vec<Access>> {
+        let mut accesses: Vec<Access> = Vec::new();
+        for step in &self.transactions[call as usize] {
+            let (place, value, is_read) = match *step {
+                Step::Read(place, value) => (place, value, true),
+                Step::Write(place, value) => (place, value, false),
+            };
+            let register = self.names[place];
+            let own = accesses.iter_mut().find(|access| access.register == register && !access.is_read);
+            match own {
+                Some(_) if is_read => {}
+                Some(own) => own.value = value,
+                None => accesses.push(Access { register, value, is_read, is_initial: false }),
+            }
+        }
+        for access in &mut accesses {
+            access.is_initial = access.value == self.initial;
+        }
+        Some(accesses)
     }
 
     fn show(&self, history: &History, &state: &u32) -> String {

@@ -25,7 +25,7 @@ pub use counter::{Counter, CounterCall};
 pub use etcd::Etcd;
 pub(crate) use map::{MicroOperation, steps_of};
 pub use map::{Registers, Text, TextCall};
-pub use model::{Model, Part, Tally};
+pub use model::{Access, Edit, Model, Part, Tally};
 pub use mutex::{Semaphore, SemaphoreCall};
 pub use register::{Call, Register};
 pub use sequence::{Sequence, SequenceCall, SequenceKind};

@@ -37,6 +37,7 @@
 
 use std::fmt::Debug;
 use std::hash::Hash;
+use std::rc::Rc;
 
 use crate::history::{Datum, History, Operation};
 use crate::linearizability::{Decision, Timed};
@@ -105,6 +106,16 @@ pub trait Model {
         None
     }
 
+    /// What `call` does to an object that is a text; see [`Edit`].
+    fn edit(&self, _call: &Self::Call) -> Option<Edit> {
+        None
+    }
+
+    /// What `call` reads and writes of an object that consists of registers; see [`Access`].
+    fn accesses(&self, _call: &Self::Call) -> Option<Vec<Access>> {
+        None
+    }
+
     /// The least and the greatest that such a number can be.
     fn tally_range(&self) -> (i64, i64) {
         (i64::MIN, i64::MAX)
@@ -134,6 +145,30 @@ pub enum Tally {
     Add(i64),
     /// It sees the number; `None`: it is not known what it saw.
     Told(Option<i64>),
+}
+
+/// What a call does to an object that is a text, empty at first, which grows at its end. Evidence is named by it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Edit {
+    /// It becomes this text.
+    Put(Rc<String>),
+    /// This text is put behind it.
+    Append(Rc<String>),
+    /// It sees this text; `None`: it is not known what it saw.
+    Told(Option<Rc<String>>),
+}
+
+/// One register that a call reads or writes, beside others and all at once. Evidence is named by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Access {
+    /// The name of the register.
+    pub register: Datum,
+    /// What was read before the call wrote there itself, or what it left there.
+    pub value: Datum,
+    /// Whether it was read.
+    pub is_read: bool,
+    /// Whether every register holds that at first.
+    pub is_initial: bool,
 }
 
 /// The error of an operation that a model does not have.

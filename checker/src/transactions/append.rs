@@ -47,10 +47,11 @@ struct Read {
 }
 
 /// What the reads of lists tell.
-pub(super) fn infer(transactions: &Transactions<'_>) -> Inferred {
+/// Once it is out of time, it stops at the next object.
+pub(super) fn infer(transactions: &Transactions<'_>, out_of_time: &dyn Fn() -> bool) -> Inferred {
     let mut inferred = Inferred { edges: Edges::among(transactions.len()), ..Inferred::default() };
     inferred.committed = committed(transactions);
-    for key in 0..transactions.keys.len() as u32 {
+    for key in (0..transactions.keys.len() as u32).take_while(|_| !out_of_time()) {
         let object = Object::of(transactions, key);
         if let Some(element) = object.twice {
             inferred.unclear.get_or_insert(Unclear { key, value: element });

@@ -49,15 +49,25 @@ fn is_nonadjacent(links: &[Link]) -> bool {
 }
 
 /// Every kind of cycle that there is: one for each component that has it. `transactions` are the nodes that are no junctions.
-pub(super) fn find(graph: &Graph, transactions: usize, mut tell: impl FnMut(Cycle)) {
+/// Whether all were looked for before it was out of time.
+pub(super) fn find(
+    graph: &Graph,
+    transactions: usize,
+    out_of_time: &dyn Fn() -> bool,
+    mut tell: impl FnMut(Cycle),
+) -> bool {
     let all = View { graph, kinds: Kinds::ALL, doubled: false };
     for nodes in components(&all) {
         let graph = &graph.within(&nodes);
         let mut within = Within { graph, nodes: &nodes, transactions, has: [false; 4] };
         for order in [Order::Free, Order::Process, Order::Realtime] {
+            if out_of_time() {
+                return false;
+            }
             within.find(order, &mut tell);
         }
     }
+    true
 }
 
 /// One component of the whole graph.

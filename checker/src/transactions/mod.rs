@@ -117,24 +117,32 @@ fn by_graph(
     };
     let transactions = Transactions::of(history, words)?;
     let Inferred { mut edges, committed, mut anomalies, unclear } = match family {
-        Family::Append => append::infer(&transactions),
-        Family::Register(initial) => register::infer(&transactions, initial),
+        Family::Append => append::infer(&transactions, limits.out_of_time),
+        Family::Register(initial) => register::infer(&transactions, initial, limits.out_of_time),
     };
     let keys = transactions.keys.len();
     let mut found =
         Found { anomalies: Anomalies::default(), engine: "graph", keys, unclear: None, order: None };
     found.unclear = unclear.map(|unclear| unclear.reason(&transactions));
+    let out_of_time = |reached: &str| {
+        format!(
+            "the time limit was reached; {reached} (hint: a higher `--time-limit`, or fewer transactions)"
+        )
+    };
     if (limits.out_of_time)() {
-        let reason = || "out of time before any cycle was looked for (hint: `--time-limit`)".to_owned();
-        found.unclear.get_or_insert_with(reason);
+        let reached = format!("no cycle of the {} transactions had been looked for", transactions.len());
+        found.unclear.get_or_insert_with(|| out_of_time(&reached));
         return Ok(Found { anomalies, ..found });
     }
     edges.add_orders(&history.operations);
     let graph = Graph::of(edges);
-    cycles::find(&graph, transactions.len(), |cycle| {
+    let is_whole = cycles::find(&graph, transactions.len(), limits.out_of_time, |cycle| {
         anomalies.add(cycle.anomaly(), || explain::cycle(&transactions, family, &cycle));
     });
     found.anomalies = anomalies;
+    if !is_whole {
+        found.unclear.get_or_insert_with(|| out_of_time("not all kinds of cycles had been looked for"));
+    }
     let is_searched = initial.is_some_and(|_| history.operations.len() <= SEARCHED_MAX)
         && consistency == Consistency::StrictSerializable;
     if (limits.witness || is_searched) && found.unclear.is_none() && found.anomalies.is_empty() {

@@ -51,7 +51,12 @@ struct Version<'r> {
 }
 
 /// What reads and writes tell of registers that held `initial` at first.
-pub(super) fn infer(transactions: &Transactions<'_>, initial: Datum) -> Inferred {
+/// Once it is out of time, it stops at the next object.
+pub(super) fn infer(
+    transactions: &Transactions<'_>,
+    initial: Datum,
+    out_of_time: &dyn Fn() -> bool,
+) -> Inferred {
     let mut inferred = Inferred { edges: Edges::among(transactions.len()), ..Inferred::default() };
     let mut committed: Vec<bool> =
         (0..transactions.len()).map(|at| transactions.outcome(at as u32) == Outcome::Ok).collect();
@@ -64,7 +69,7 @@ pub(super) fn infer(transactions: &Transactions<'_>, initial: Datum) -> Inferred
             });
         }
     }
-    for object in objects() {
+    for object in objects().take_while(|_| !out_of_time()) {
         object.tell_internal(&mut inferred.anomalies);
         if let Some(value) = object.twice {
             inferred.unclear.get_or_insert(Unclear { key: object.key, value });

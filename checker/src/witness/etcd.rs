@@ -2,24 +2,20 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::history::{History, Operation, Outcome};
-
 /// What it holds before anything has happened: a list of changes, `[revision, "put" or "delete", key, value, lease]`, and leases.
-pub(super) fn start() -> Value {
+pub(super) fn first() -> Value {
     json!({"revision": 1, "changes": [], "leases": []})
 }
 
-/// Whether the operation can have had its result; then `state` is what it left.
-pub(super) fn step(history: &History, state: &mut Value, done: &Operation) -> Option<bool> {
-    let is_known = done.outcome == Outcome::Ok;
-    let [argument, told] = [done.argument, done.result].map(|value| history.values.to_json(value));
+/// Makes `state` what is left of it by what was asked; `None` if that cannot have had its result, where it is known.
+pub(super) fn step(state: &mut Value, (f, asked, told): (&str, &Value, Option<&Value>)) -> Option<()> {
     let mut would = Map::new();
-    match history.f(done) {
-        "range" => drop(would.insert("found".to_owned(), found(state, &argument, u64::MAX)?)),
+    match f {
+        "range" => drop(would.insert("found".to_owned(), found(state, asked, u64::MAX)?)),
         "transaction" => {
             let revision = state["revision"].as_u64()?;
-            let holds = argument["if"].as_array()?.iter().all(|condition| holds(state, condition));
-            let steps = if holds { &argument["then"] } else { &argument["else"] };
+            let holds = asked["if"].as_array()?.iter().all(|condition| holds(state, condition));
+            let steps = if holds { &asked["then"] } else { &asked["else"] };
             let changes = state["changes"].as_array()?.len();
             let mut results = Vec::new();
             for step in steps.as_array()? {
@@ -31,22 +27,23 @@ pub(super) fn step(history: &History, state: &mut Value, done: &Operation) -> Op
             would.insert("then".to_owned(), json!(holds));
             would.insert("results".to_owned(), json!(results));
         }
-        "grant-lease" => state["leases"].as_array_mut()?.push(argument),
+        "grant-lease" => state["leases"].as_array_mut()?.push(asked.clone()),
         "revoke-lease" => {
             let revision = state["revision"].as_u64()? + 1;
             let keys = now(state, u64::MAX)?;
-            for (key, _) in keys.iter().filter(|(_, held)| held[4] == argument) {
+            for (key, _) in keys.iter().filter(|(_, held)| held[4] == *asked) {
                 state["changes"].as_array_mut()?.push(json!([revision, "delete", key, null, 0]));
                 state["revision"] = json!(revision);
             }
-            state["leases"].as_array_mut()?.retain(|lease| *lease != argument);
+            state["leases"].as_array_mut()?.retain(|lease| lease != asked);
         }
-        "watch" if is_known => return told_all(state, &argument, &told),
-        _ => return Some(true),
+        "watch" => return told.map_or(Some(()), |told| told_all(state, asked, told)?.then_some(())),
+        _ => return Some(()),
     }
     would.insert("revision".to_owned(), state["revision"].clone());
-    let told = told.as_object();
-    Some(!is_known || told?.iter().all(|(name, value)| would.get(name) == Some(value)))
+    let nothing = Map::new();
+    let told = told.map_or(Some(&nothing), Value::as_object)?;
+    told.iter().all(|(name, value)| would.get(name) == Some(value)).then_some(())
 }
 
 /// Of each key its latest change up to that revision.

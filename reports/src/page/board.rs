@@ -3,6 +3,7 @@
 //! Not to scale: the one idea is that only the order of the events matters, so each event gets a column of the same width, and
 //! what took microseconds stands beside what took a minute.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use maud::{Markup, PreEscaped, html};
@@ -168,21 +169,22 @@ impl<'f> Board<'f> {
             let (from, until) = self.extent(at);
             from.midpoint(until.min(WIDTH - RIGHT))
         };
-        // Each leaves on the side that faces the other one, and bends so that two between the same bars differ.
-        let ((x1, mut y1), (x2, mut y2)) = ((middle(from), self.y(from)), (middle(to), self.y(to)));
-        if y1 <= y2 {
-            y1 += BAR;
-        }
-        if y2 < y1 && self.rows[to] < self.rows[from] {
-            y2 += BAR;
-        }
-        let bend = if from < to { 26.0 } else { -26.0 };
-        let (x, y) = (x1.midpoint(x2) + bend, y1.midpoint(y2));
+        let (side, (top, other)) = (if from < to { 1.0 } else { -1.0 }, (self.y(from), self.y(to)));
+        // In one row, there above the bars and back below them; else from the sides that face each other, bent so that two between
+        // the same bars differ.
+        let ((y1, y2), (bend, rise)) = match self.rows[from].cmp(&self.rows[to]) {
+            Ordering::Equal if from < to => ((top, other), (0.0, -34.0)),
+            Ordering::Equal => ((top + BAR, other + BAR), (0.0, 34.0)),
+            Ordering::Less => ((top + BAR, other), (26.0 * side, 0.0)),
+            Ordering::Greater => ((top, other + BAR), (26.0 * side, 0.0)),
+        };
+        let (x1, x2) = (middle(from) + 16.0 * side, middle(to) + 16.0 * side);
+        let (x, y) = (x1.midpoint(x2) + bend, y1.midpoint(y2) + rise);
         html! {
             g {
                 title { (sentence) }
                 path .relation marker-end="url(#arrow)" d=(format!("M{x1:.1} {y1:.1} Q{x:.1} {y:.1} {x2:.1} {y2:.1}")) {}
-                text .relation-text x=(x1.midpoint(x2) + bend / 2.0) y=(y + 4.0) text-anchor="middle" { (kind) }
+                text .relation-text x=(x1.midpoint(x2) + bend / 2.0) y=(y - rise / 2.0 + 4.0) text-anchor="middle" { (kind) }
             }
         }
     }

@@ -2,8 +2,8 @@
 // columns; see `timeline.rs`.
 "use strict";
 const data = JSON.parse(document.getElementById("history").textContent);
-const [stage, lanesBox, canvas, overview, axis, tip] =
-  ["stage", "lanes", "timeline", "overview", "axis", "tip"].map((id) => document.getElementById(id));
+const [stage, lanesBox, canvas, overview, axis, tip, tally] =
+  ["stage", "lanes", "timeline", "overview", "axis", "tip", "tally"].map((id) => document.getElementById(id));
 const count = data.invoked.length;
 const shrunk = new Set(data.shrunk);
 const begin = new Float64Array(count), end = new Float64Array(count);
@@ -47,7 +47,9 @@ for (const all of lanes) {
 
 const laneHeight = lanes.length <= 16 ? 30 : lanes.length <= 40 ? 22 : 16;
 const air = 12;
-let view = [0, length * 1.02], chosenKey = -1, found = "", chosen = -1, width = 0;
+let view = [0, length * 1.02], chosenKey = -1, chosen = -1, width = 0, inView = 0;
+// Where the mouse rests, or a finger has been, and what `find` has found.
+let pointed = null, hits = null;
 
 const outcomes = ["it happened", "it surely did not happen", "unknown: it may have happened, or may yet"];
 const text = (table, number) => (number < 0 ? "" : data[table][number]);
@@ -56,9 +58,16 @@ function label(at) {
   const pair = f === "cas" && /^\[([^,[{]+),([^,[{]+)\]$/.exec(argument);
   if (pair) return `cas ${pair[1]} → ${pair[2]}`;
   if (f === "acquire" || f === "release") return f;
-  if (f === "txn") return `txn ${result || argument}`;
+  if (f === "txn") return steps(result || argument);
   if (argument === "") return `${f} → ${data.outcome[at] === 0 ? result || "null" : "?"}`;
   return `${f} ${argument}`;
+}
+// A transaction as `append 1 10, r 0 [1 3]`; as it is written where it was cut or has another shape.
+function steps(written) {
+  try {
+    const step = ([name, key, value]) => `${name} ${key} ${Array.isArray(value) ? `[${value.join(" ")}]` : value ?? "null"}`;
+    return JSON.parse(written).map(step).join(", ");
+  } catch { return `txn ${written}`; }
 }
 function seconds(ns) {
   const total = ns + data.base;
@@ -68,8 +77,8 @@ function seconds(ns) {
 function duration(ns) {
   return ns < 1e3 ? `${ns} ns` : ns < 1e6 ? `${(ns / 1e3).toFixed(1)} µs` : ns < 1e9 ? `${(ns / 1e6).toFixed(2)} ms` : `${(ns / 1e9).toFixed(2)} s`;
 }
-const isShown = (at) => chosenKey < 0 || data.key[at] === chosenKey;
-const isFound = (at) => found !== "" && label(at).toLowerCase().includes(found);
+const isShown = (at) => chosenKey < 0 || data.key[at] === chosenKey || shrunk.has(at);
+const isFound = (at) => hits !== null && hits[at] === 1;
 
 function fit(target, height) {
   const ratio = window.devicePixelRatio || 1;
@@ -102,10 +111,11 @@ function draw() {
     pen.fillRect(from, 0, Math.max(1, until - from), height);
     pen.globalAlpha = 1;
   }
-  pen.strokeStyle = ink.line;
   const middle = [];
+  inView = 0;
   for (let row = 0; row < lanes.length; row++) {
     const top = row * laneHeight + air / 2;
+    pen.strokeStyle = ink.line;
     pen.beginPath(); pen.moveTo(0, top - .5); pen.lineTo(width, top - .5); pen.stroke();
     drawLane(pen, ink, lanes[row], top, middle);
   }
@@ -113,6 +123,8 @@ function draw() {
   for (const [at, top] of middle) drawBar(pen, ink, at, top);
   drawAxis(ink);
   drawOverview(ink);
+  tally.textContent = `${inView.toLocaleString("en")} of ${count.toLocaleString("en")} in view`;
+  retell();
 }
 function firstVisible(all) {
   let low = 0, high = all.length;
@@ -123,13 +135,16 @@ function firstVisible(all) {
   return low;
 }
 function drawLane(pen, ink, all, top, middle) {
-  let reached = -1;
+  let reached = -1, marked = -1;
   for (let number = firstVisible(all); number < all.length && begin[all[number]] <= view[1]; number++) {
     const at = all[number];
+    if (!isShown(at)) continue;
+    inView++;
     if (shrunk.has(at) || at === chosen) { middle.push([at, top]); continue; }
     const until = place(drawn[at]);
-    if (until < reached + .6 && !isFound(at)) continue;
+    if (until < (isFound(at) ? marked : reached) + .6) continue;
     reached = Math.max(until, place(begin[at]) + 1);
+    if (isFound(at)) marked = reached;
     drawBar(pen, ink, at, top);
   }
 }
@@ -137,7 +152,6 @@ function drawBar(pen, ink, at, top) {
   const from = Math.max(-20, place(begin[at])), until = Math.min(width + 20, place(drawn[at]));
   const wide = Math.max(1, until - from - (until - from > 6 ? 1 : 0)), tall = laneHeight - 7, y = top + 3;
   const isCulprit = at === data.culprit, isKept = shrunk.has(at), isOpen = end[at] === Infinity;
-  pen.globalAlpha = isShown(at) || isKept ? 1 : .22;
   if (isCulprit) pen.fillStyle = ink.culprit;
   else if (data.outcome[at] === 1) pen.fillStyle = ink.fail;
   else if (isOpen && wide > 3) {
@@ -151,9 +165,9 @@ function drawBar(pen, ink, at, top) {
     pen.strokeRect(from, y, Math.max(2, wide), tall); pen.lineWidth = 1;
   } else if (wide > 5) {
     pen.fillStyle = isOpen ? ink.quiet : ink.edge;
-    pen.globalAlpha *= .6; pen.fillRect(from, y, 1.5, tall);
+    pen.globalAlpha = .6; pen.fillRect(from, y, 1.5, tall);
     if (!isOpen) pen.fillRect(from + wide - 1.5, y, 1.5, tall);
-    pen.globalAlpha = isShown(at) || isKept ? 1 : .22;
+    pen.globalAlpha = 1;
   }
   if (wide > 34) {
     const start = Math.max(from, 0) + 5, room = Math.min(until, width) - start - 4;
@@ -170,7 +184,6 @@ function drawBar(pen, ink, at, top) {
   } else if (isCulprit) {
     pen.fillStyle = ink.culprit; pen.beginPath(); pen.moveTo(from - 6, y - 4); pen.lineTo(from + 7, y - 4); pen.lineTo(from + .5, y + 4); pen.fill();
   }
-  pen.globalAlpha = 1;
 }
 function drawAxis(ink) {
   const pen = fit(axis, 26);
@@ -189,7 +202,7 @@ function drawOverview(ink) {
   const height = 34, pen = fit(overview, height);
   if (!density || density.length !== width) {
     density = new Float64Array(width);
-    for (let at = 0; at < count; at++) density[Math.min(width - 1, Math.floor((begin[at] / (length * 1.02)) * width))]++;
+    for (let at = 0; at < count; at++) if (isShown(at)) density[Math.min(width - 1, Math.floor((begin[at] / (length * 1.02)) * width))]++;
   }
   const most = density.reduce((most, here) => Math.max(most, here), 1), whole = (time) => (time / (length * 1.02)) * width;
   pen.fillStyle = ink.bar;
@@ -210,7 +223,7 @@ function look(from, until) {
   const least = 20, most = length * 1.04;
   let span = Math.min(most, Math.max(least, until - from));
   let start = (from + until) / 2 - span / 2;
-  start = Math.max(-length * .02, Math.min(start, length * 1.02 - span + length * .02));
+  start = Math.max(-span * .02, Math.min(start, length * 1.02 - span * .98));
   view = [start, start + span];
   redraw();
 }
@@ -218,9 +231,10 @@ function zoom(factor, x = width / 2) {
   const around = timeAt(x);
   look(around - (around - view[0]) * factor, around + (view[1] - around) * factor);
 }
+function whole() { look(0, length * 1.02); }
 function pan(share) { const by = (view[1] - view[0]) * share; look(view[0] + by, view[1] + by); }
 function violation() {
-  if (!data.shrunk.length) return look(0, length);
+  if (!data.shrunk.length) return whole();
   const from = Math.min(...data.shrunk.map((at) => begin[at]));
   const until = Math.max(...data.shrunk.map((at) => (end[at] < Infinity ? end[at] : begin[at])));
   const culprit = data.culprit >= 0 ? data.culprit : data.shrunk[data.shrunk.length - 1];
@@ -243,7 +257,7 @@ function atPoint(x, y) {
   const all = lanes[row];
   for (let number = Math.max(0, firstVisible(all) - 1); number < all.length && begin[all[number]] - slack <= time; number++) {
     const at = all[number];
-    if (drawn[at] + slack >= time && (best < 0 || !shrunk.has(best))) best = at;
+    if (isShown(at) && drawn[at] + slack >= time && (best < 0 || !shrunk.has(best))) best = at;
   }
   return best;
 }
@@ -277,12 +291,26 @@ function tell(at, x, y) {
   const below = y + 18 + own.height < box.height;
   tip.style.top = `${below ? y + 18 : Math.max(4, y - own.height - 10)}px`;
 }
+// What the pointer is at, or else what was chosen, wherever it stands now.
+function retell() {
+  const top = overview.clientHeight - lanesBox.scrollTop;
+  if (pointed) return tell(atPoint(pointed.x, pointed.y), pointed.x, pointed.y + top);
+  const isThere = chosen >= 0 && begin[chosen] <= view[1] && drawn[chosen] >= view[0];
+  tell(isThere ? chosen : -1, Math.max(0, place(begin[chosen])), (lane[chosen] + 1) * laneHeight + top);
+}
 function choose(at) {
   chosen = at;
-  if (at < 0) { tip.hidden = true; redraw(); return; }
-  reveal(at);
-  draw();
-  tell(at, Math.max(0, place(begin[at])), overview.clientHeight + lane[at] * laneHeight + laneHeight - lanesBox.scrollTop);
+  pointed = null;
+  if (at >= 0) reveal(at);
+  redraw();
+}
+
+// The next operation, of those that are shown and found.
+function next(by) {
+  if (chosen < 0 && data.culprit >= 0 && !hits) return choose(data.culprit);
+  let at = chosen < 0 ? (by > 0 ? 0 : count - 1) : chosen + by;
+  while (at >= 0 && at < count && !(isShown(at) && (!hits || isFound(at)))) at += by;
+  if (at >= 0 && at < count) choose(at);
 }
 
 const pointers = new Map();
@@ -291,13 +319,9 @@ canvas.addEventListener("pointerdown", (event) => { canvas.setPointerCapture(eve
 for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, (event) => { pointers.delete(event.pointerId); pinched = 0; });
 canvas.addEventListener("pointermove", (event) => {
   const box = canvas.getBoundingClientRect(), before = pointers.get(event.pointerId);
-  if (!before) {
-    const at = atPoint(event.clientX - box.left, event.clientY - box.top);
-    tell(at, event.clientX - box.left, event.clientY - stage.getBoundingClientRect().top);
-    return;
-  }
+  if (!before) return point(event);
   pointers.set(event.pointerId, event);
-  tip.hidden = true;
+  pointed = null;
   if (pointers.size === 2) {
     const [one, other] = [...pointers.values()];
     const apart = Math.abs(one.clientX - other.clientX) + 1;
@@ -309,11 +333,13 @@ canvas.addEventListener("pointermove", (event) => {
   look(view[0] - by, view[1] - by);
   if (event.pointerType === "mouse") lanesBox.scrollTop -= event.clientY - before.clientY;
 });
-canvas.addEventListener("pointerleave", () => { if (chosen < 0) tip.hidden = true; });
-canvas.addEventListener("click", (event) => {
-  const box = canvas.getBoundingClientRect(), at = atPoint(event.clientX - box.left, event.clientY - box.top);
-  if (at >= 0) tell(at, event.clientX - box.left, event.clientY - stage.getBoundingClientRect().top);
-});
+function point(event) {
+  const box = canvas.getBoundingClientRect();
+  pointed = event.type === "pointerleave" ? null : { x: event.clientX - box.left, y: event.clientY - box.top };
+  retell();
+}
+canvas.addEventListener("pointerleave", (event) => { if (event.pointerType === "mouse") point(event); });
+canvas.addEventListener("click", point);
 canvas.addEventListener("wheel", (event) => {
   event.preventDefault();
   const box = canvas.getBoundingClientRect();
@@ -329,14 +355,9 @@ function jump(event) {
 overview.addEventListener("pointerdown", jump);
 overview.addEventListener("pointermove", jump);
 canvas.addEventListener("keydown", (event) => {
-  const next = (by) => {
-    let at = chosen < 0 ? Math.max(0, data.culprit) : chosen + by;
-    while (chosen >= 0 && at >= 0 && at < count && !isShown(at)) at += by;
-    if (at >= 0 && at < count) choose(at);
-  };
   const keys = {
     ArrowLeft: () => pan(-.15), ArrowRight: () => pan(.15), "+": () => zoom(.7), "=": () => zoom(.7), "-": () => zoom(1 / .7),
-    0: () => look(0, length * 1.02), v: violation, ".": () => next(1), ",": () => next(-1), Escape: () => choose(-1),
+    0: whole, Home: whole, v: violation, ".": () => next(1), ",": () => next(-1), Escape: () => choose(-1),
   };
   if (!keys[event.key] || event.ctrlKey || event.metaKey) return;
   event.preventDefault();
@@ -345,16 +366,25 @@ canvas.addEventListener("keydown", (event) => {
 
 const on = (id, deed) => document.getElementById(id)?.addEventListener("click", deed);
 on("in", () => zoom(.6)); on("out", () => zoom(1 / .6)); on("back", () => pan(-.3)); on("on", () => pan(.3));
-on("all", () => look(0, length * 1.02)); on("violation", violation);
+on("all", whole); on("violation", () => { violation(); if (data.culprit >= 0) reveal(data.culprit); });
 const keyInput = document.getElementById("key");
 function filter() {
   const asked = keyInput.value.trim();
   chosenKey = asked === "" ? -1 : data.keys.findIndex((key) => key === asked || key === JSON.stringify(asked));
   keyInput.setAttribute("aria-invalid", String(asked !== "" && chosenKey < 0));
+  density = null;
   redraw();
 }
 keyInput?.addEventListener("input", filter);
-document.getElementById("find").addEventListener("input", (event) => { found = event.target.value.trim().toLowerCase(); redraw(); });
+const findInput = document.getElementById("find");
+function find() {
+  const words = findInput.value.trim().toLowerCase();
+  hits = words === "" ? null : Uint8Array.from(begin, (_, at) => Number(label(at).toLowerCase().includes(words)));
+  findInput.setAttribute("aria-invalid", String(hits !== null && !hits.includes(1)));
+  redraw();
+}
+findInput.addEventListener("input", find);
+findInput.addEventListener("keydown", (event) => { if (event.key === "Enter") next(event.shiftKey ? -1 : 1); });
 
 // Stepping through the orders of the small drawing.
 const orders = [...document.querySelectorAll(".order")];
@@ -376,19 +406,25 @@ orders.forEach((order, number) => {
 });
 if (orders.length) chooseOrder(0);
 for (const bar of document.querySelectorAll("[data-at]")) {
-  bar.addEventListener("click", () => { choose(Number(bar.dataset.at)); stage.scrollIntoView({ block: "nearest", behavior: "smooth" }); });
+  bar.addEventListener("click", () => { choose(Number(bar.dataset.at)); stage.scrollIntoView({ block: "nearest" }); });
 }
 
 new ResizeObserver(() => { density = null; redraw(); }).observe(stage);
 window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-lanesBox.addEventListener("scroll", () => { tip.hidden = true; });
+// What goes to a printer does not wait for the next frame.
+window.matchMedia("print").addEventListener("change", draw);
+lanesBox.addEventListener("scroll", retell);
 if (keyInput && keyInput.value) filter();
 width = stage.clientWidth;
 violation();
-// `#from=1.2&until=1.3` (seconds), `#key=x`, `#operation=17` (its event's number): a place that can be sent to others.
+// `#from=1.2&until=1.3` (seconds), `#key=x`, `#find=write 3`, `#operation=17` (its event's number): a place that can be sent to others.
 const asked = new URLSearchParams(location.hash.slice(1));
 if (asked.has("from")) look(asked.get("from") * 1e9 - data.base, (asked.get("until") ?? asked.get("from")) * 1e9 - data.base);
 if (asked.has("key") && keyInput) { keyInput.value = asked.get("key"); filter(); }
+if (asked.has("find")) { findInput.value = asked.get("find"); find(); }
 draw();
 if (data.culprit >= 0) reveal(data.culprit);
 if (asked.has("operation")) choose(data.index.indexOf(Number(asked.get("operation"))));
+// Where the small drawing is wider than the screen, what matters is in view.
+const drawing = document.querySelector(".board"), culprit = document.querySelector(".board .culprit");
+if (culprit) drawing.scrollLeft = culprit.getBoundingClientRect().right - drawing.getBoundingClientRect().right + 40;

@@ -167,6 +167,7 @@ fn surroundings(of: &Counterexample<'_>, timeline: &Timeline) -> Markup {
                 button type="button" id="out" aria-label="zoom out" { "−" }
                 button type="button" id="back" aria-label="earlier" { "←" }
                 button type="button" id="on" aria-label="later" { "→" }
+                output id="tally" {}
                 span.spring {}
                 @if !timeline.keys.is_empty() {
                     label { "key" input id="key" list="keys" value=[key] placeholder="all" autocomplete="off"; }
@@ -188,7 +189,8 @@ fn surroundings(of: &Counterexample<'_>, timeline: &Timeline) -> Markup {
             }
             p.note {
                 "The wheel zooms, dragging moves; " kbd { "+" } " " kbd { "−" } " " kbd { "←" } " " kbd { "→" } " do the same, "
-                kbd { "," } " and " kbd { "." } " go from operation to operation, " kbd { "v" } " to the violation, " kbd { "0" } " shows all."
+                kbd { "," } " and " kbd { "." } " go from operation to operation, " kbd { "v" } " to the violation, " kbd { "0" } " shows all, "
+                kbd { "Enter" } " in the field goes to what it finds."
             }
         }
     }

@@ -13,7 +13,7 @@ use crate::fault::FaultSpan;
 use crate::plot;
 
 /// As many operations as a page draws smoothly, around the violation.
-const OPERATIONS_MAX: usize = 20_000;
+const OPERATIONS_MAX: usize = 100_000;
 
 /// A value is shown up to so many characters.
 const VALUE_CHARACTERS_MAX: usize = 400;

@@ -2,8 +2,8 @@
 //! orders.
 //!
 //! `shrink` finds the operations (`sources`: what must not be missing beside a call), `tally` what does not add up where
-//! the object is a number; `registers`, `collections` and `numbers` give the names, in the terms of their objects, `words` says who did
-//! what, and `orders` is how far one can get.
+//! the object is a number; `registers`, `accesses`, `collections`, `texts` and `numbers` give the names, in the terms of their objects,
+//! `words` says who did what, and `orders` is how far one can get.
 //!
 //! The names, from the culprit (the first operation after whose completion no order exists) and what it saw:
 //!
@@ -14,6 +14,12 @@
 //! | | `lost write` | another write came wholly between, it was acknowledged, and nobody ever saw its value |
 //! | | `stale read` | another write, or a read of another value, came wholly between |
 //! | | `lost update` | two compare-and-sets succeeded from one value that was there only once |
+//! | several registers | the first four | of one of the values that were read |
+//! | | `fractured read` | of what another wrote at once, only a part was seen |
+//! | texts | the first four | of the whole text, or of what it was put as |
+//! | | `lost append` | it was acknowledged, is not there, and nobody ever saw it |
+//! | | `duplicated append` | it stands there more often than it was asked for |
+//! | | `reordered` | what was appended later stands before what was appended earlier |
 //! | queues, stacks, sets, lists | `phantom` | nobody had put in what was taken or seen |
 //! | | `duplicated element` | it was taken, or stood there, more often than it had been put in |
 //! | | `lost element` | it had been put in, nobody took it out, and it was not there, nor ever seen again |
@@ -27,6 +33,7 @@
 //! | | `released while free` | it was released more often than it had been acquired |
 //! | all | `non-linearizable` | no order explains the operations, and none of the above says why |
 
+mod accesses;
 mod collections;
 mod numbers;
 mod orders;
@@ -34,6 +41,7 @@ mod registers;
 mod shrink;
 mod sources;
 mod tally;
+mod texts;
 mod words;
 
 use super::timed::Timed;
@@ -64,6 +72,8 @@ pub(super) fn failure<M: Model>(
     let words = Words::of(key, &shrunk.kept);
     let (anomaly, sentence) = registers::named(&words, &shrunk)
         .or_else(|| collections::named(&words, &shrunk))
+        .or_else(|| texts::named(&words, &shrunk))
+        .or_else(|| accesses::named(&words, &shrunk))
         .unwrap_or_else(|| no_order(&words, &shrunk));
     let shown = shown(key, &shrunk);
     let orders = orders::longest(&key.model, &shrunk.timed);

@@ -2,8 +2,8 @@
 
 use super::super::Key;
 use crate::failure::{FailureOperation, label, shortened};
-use crate::history::{Datum, Outcome};
-use crate::models::{Model, Part};
+use crate::history::{Datum, Operation, Outcome};
+use crate::models::{MicroOperation, Model, Part, steps_of};
 
 /// The words for the operations of one key.
 pub(super) struct Words<'k, 'h, M: Model> {
@@ -69,10 +69,38 @@ impl<'k, 'h, M: Model> Words<'k, 'h, M> {
             ("append", _) => format!("appended {}", argument()),
             ("add", _) => format!("added {}", argument()),
             ("remove", _) => format!("removed {}", argument()),
+            ("txn", _) => self.transaction(operation),
             ("acquire", _) => format!("acquired {object}"),
             ("release", _) => format!("released {object}"),
             _ => format!("did `{}` on {object}", label(history, operation)),
         }
+    }
+
+    /// `read x = 4, wrote y = 2`; what was read is told only where it is known.
+    fn transaction(&self, operation: &Operation) -> String {
+        let history = self.key.history;
+        let steps = steps_of(history, operation).unwrap_or_default();
+        let steps = steps.iter().filter_map(|&step| MicroOperation::of(history, step).ok());
+        let is_told = |step: &MicroOperation| !step.is_read || operation.outcome == Outcome::Ok;
+        let told = steps.filter(is_told).map(|step| {
+            let verb = if step.is_read { "read" } else { "wrote" };
+            format!("{verb} {}", self.assignment((step.key, step.value)))
+        });
+        shortened(told.collect::<Vec<_>>().join(", "))
+    }
+
+    /// `x = 4`.
+    pub(super) fn assignment(&self, (register, value): (Datum, Datum)) -> String {
+        let name = self.key.history.values.as_text(register);
+        let name = name.map_or_else(|| self.value(register), str::to_owned);
+        format!("{name} = {}", self.value(value))
+    }
+
+    /// `process 3 read x = 4 at 1.204 s`, of all that the operation read.
+    pub(super) fn read(&self, at: usize, read: (Datum, Datum)) -> String {
+        let operation = self.key.operation(at);
+        let time = operation.completed_ns().unwrap_or(operation.invoked_ns);
+        format!("process {} read {} at {}", operation.process, self.assignment(read), self.time(time))
     }
 
     /// What it is about: the key, or what such operations are about.
