@@ -52,7 +52,7 @@ const PICTURES: [Picture; 3] = [
         series: &[
             ("length-register", "register, five values, 5 clients"),
             ("length-cas-register", "register with compare-and-set, five values, 10 clients"),
-            ("length-unique", "register, every value written once, 10 clients"),
+            ("length-unique", "register, every value once, 10 clients"),
             ("length-queue", "queue, every value once, 5 clients"),
             ("length-append", "transactions over lists, 20 clients, 0.1 % unknown"),
         ],
@@ -64,7 +64,7 @@ const PICTURES: [Picture; 3] = [
         series: &[
             ("clients-register", "register, five values"),
             ("clients-cas-register", "register with compare-and-set, five values"),
-            ("clients-unique", "register, every value written once"),
+            ("clients-unique", "register, every value once"),
         ],
     },
     Picture {
@@ -74,7 +74,7 @@ const PICTURES: [Picture; 3] = [
         series: &[
             ("info-register", "register, five values, 10,000 operations"),
             ("info-cas-register", "register with compare-and-set, five values, 10,000 operations"),
-            ("info-stale", "register, every value written once, 1,000 operations, one stale read: invalid"),
+            ("info-stale", "one stale read among 1,000 operations, every value once"),
         ],
     },
 ];
@@ -90,6 +90,16 @@ struct Row {
     seconds: Option<f64>,
     mebibytes: Option<f64>,
 }
+
+/// What is drawn upwards.
+struct Measure {
+    name: &'static str,
+    unit: &'static str,
+    of: fn(&Row) -> Option<f64>,
+}
+
+const TIME: Measure = Measure { name: "time", unit: "s", of: |row| row.seconds };
+const MEMORY: Measure = Measure { name: "memory", unit: "MiB", of: |row| row.mebibytes };
 
 /// Both ends of an axis.
 #[derive(Clone, Copy)]
@@ -185,11 +195,11 @@ fn draw(picture: &Picture, rows: &BTreeMap<&str, Vec<Row>>) -> String {
     for (number, (series, title)) in picture.series.iter().enumerate() {
         let top = HEADING + ROW * number as f64 + 32.0;
         words(&mut svg, (LEFT[0], top - 14.0), "start", (12.5, INK, true), title);
-        for ((left, y), unit) in LEFT.into_iter().zip([SECONDS, MEBIBYTES]).zip(["s", "MiB"]) {
+        for ((left, y), measure) in LEFT.into_iter().zip([SECONDS, MEBIBYTES]).zip([TIME, MEMORY]) {
             let plot = Plot { x: picture.x, y, left, top };
-            plot.axes(&mut svg, unit);
+            plot.axes(&mut svg, &measure);
             for (place, (checker, color)) in shown.iter().enumerate().rev() {
-                plot.curve(&mut svg, &of(checker, series), unit == "s", color, place);
+                plot.curve(&mut svg, &of(checker, series), measure.of, (color, place));
             }
         }
     }
@@ -221,14 +231,15 @@ impl Plot {
         (self.left + self.x.part(x) * PLOT_WIDTH, self.top + (1.0 - self.y.part(y)) * PLOT)
     }
 
-    fn axes(&self, svg: &mut String, unit: &str) {
+    fn axes(&self, svg: &mut String, measure: &Measure) {
         let (right, bottom) = (self.left + PLOT_WIDTH, self.top + PLOT);
         for tick in self.y.ticks() {
             let (_, y) = self.place(self.x.from, tick);
             line(svg, &[(self.left, y), (right, y)], GRID, 1.0, "");
             words(svg, (self.left - 7.0, y + 4.0), "end", (11.0, QUIET, false), &number(tick));
         }
-        words(svg, (self.left - 7.0, self.top - 12.0), "end", (11.0, QUIET, false), unit);
+        words(svg, (self.left - 7.0, self.top - 12.0), "end", (11.0, QUIET, false), measure.unit);
+        words(svg, (right, self.top - 14.0), "end", (11.0, QUIET, false), measure.name);
         line(svg, &[(self.left, bottom), (right, bottom)], QUIET, 1.0, "");
         for tick in self.x.ticks() {
             let (x, _) = self.place(tick, self.y.from);
@@ -237,9 +248,14 @@ impl Plot {
         }
     }
 
-    /// The line of one checker. `place` keeps crosses apart that fall on the same spot.
-    fn curve(&self, svg: &mut String, rows: &[&Row], is_time: bool, color: &str, place: usize) {
-        let value = |row: &Row| if is_time { row.seconds } else { row.mebibytes };
+    /// The line of one checker. Its place keeps crosses apart that fall on the same spot.
+    fn curve(
+        &self,
+        svg: &mut String,
+        rows: &[&Row],
+        value: fn(&Row) -> Option<f64>,
+        (color, place): (&str, usize),
+    ) {
         let decided = rows.iter().filter(|row| !row.has_given_up);
         let points: Vec<(f64, f64)> =
             decided.filter_map(|row| Some(self.place(row.x, value(row)?))).collect();

@@ -99,7 +99,8 @@ fn object_words(shape: &Shape, twist: Twist, bug: Bug) -> String {
 }
 
 fn crash_words(crashes: f64) -> String {
-    if crashes > 0.0 { format!(", x={}%", 100.0 * crashes) } else { String::new() }
+    // In thousandths of a percent first: 7 % of one is not exactly 0.07.
+    if crashes > 0.0 { format!(", x={}%", (1e5 * crashes).round() / 1e3) } else { String::new() }
 }
 
 fn shape(model: ModelKind, values: u64, clients: u64, operations: usize, crashes: f64) -> Shape {
