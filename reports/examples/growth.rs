@@ -25,7 +25,7 @@ const CHECKERS: [(&str, &str); 6] = [
     ("porcupine-rust", "#e69f00"),
     ("todc-utils", "#cc79a7"),
     ("stateright", "#009e73"),
-    ("adya", "#d55e00"),
+    ("adya", "#56b4e9"),
 ];
 
 const WIDTH: f64 = 1000.0;
@@ -198,8 +198,16 @@ fn draw(picture: &Picture, rows: &BTreeMap<&str, Vec<Row>>) -> String {
         for ((left, y), measure) in LEFT.into_iter().zip([SECONDS, MEBIBYTES]).zip([TIME, MEMORY]) {
             let plot = Plot { x: picture.x, y, left, top };
             plot.axes(&mut svg, &measure);
-            for (place, (checker, color)) in shown.iter().enumerate().rev() {
-                plot.curve(&mut svg, &of(checker, series), measure.of, (color, place));
+            let mut given_up: Vec<f64> = Vec::new();
+            for (checker, color) in shown.iter().rev() {
+                let rows = of(checker, series);
+                let width = width(checker);
+                let end = plot.curve(&mut svg, &rows, measure.of, (color, width));
+                let Some(row) = rows.iter().find(|row| row.has_given_up) else { continue };
+                // Crosses that would fall on the same spot stand side by side.
+                let aside = given_up.iter().filter(|&&x| x == row.x).count() as f64 * 9.0;
+                given_up.push(row.x);
+                plot.give_up(&mut svg, row.x, aside, (end, color));
             }
         }
     }
@@ -209,8 +217,7 @@ fn draw(picture: &Picture, rows: &BTreeMap<&str, Vec<Row>>) -> String {
 fn legend(svg: &mut String, shown: &[(&str, &str)]) {
     let mut x = LEFT[0];
     for (checker, color) in shown {
-        let width = if *checker == CHECKERS[0].0 { 3.0 } else { 1.8 };
-        line(svg, &[(x, 43.0), (x + 20.0, 43.0)], color, width, "");
+        line(svg, &[(x, 43.0), (x + 20.0, 43.0)], color, width(checker), "");
         words(svg, (x + 26.0, 47.0), "start", (12.0, INK, false), checker);
         x += 26.0 + 7.4 * checker.len() as f64 + 20.0;
     }
@@ -239,7 +246,7 @@ impl Plot {
             words(svg, (self.left - 7.0, y + 4.0), "end", (11.0, QUIET, false), &number(tick));
         }
         words(svg, (self.left - 7.0, self.top - 12.0), "end", (11.0, QUIET, false), measure.unit);
-        words(svg, (right, self.top - 14.0), "end", (11.0, QUIET, false), measure.name);
+        words(svg, (right, bottom - 6.0), "end", (11.0, QUIET, false), measure.name);
         line(svg, &[(self.left, bottom), (right, bottom)], QUIET, 1.0, "");
         for tick in self.x.ticks() {
             let (x, _) = self.place(tick, self.y.from);
@@ -248,30 +255,38 @@ impl Plot {
         }
     }
 
-    /// The line of one checker. Its place keeps crosses apart that fall on the same spot.
+    /// The line of one checker; gives its end.
     fn curve(
         &self,
         svg: &mut String,
         rows: &[&Row],
         value: fn(&Row) -> Option<f64>,
-        (color, place): (&str, usize),
-    ) {
+        (color, width): (&str, f64),
+    ) -> Option<(f64, f64)> {
         let decided = rows.iter().filter(|row| !row.has_given_up);
         let points: Vec<(f64, f64)> =
             decided.filter_map(|row| Some(self.place(row.x, value(row)?))).collect();
-        line(svg, &points, color, if place == 0 { 3.0 } else { 1.8 }, "");
+        line(svg, &points, color, width, "");
+        let radius = 2.0 + width / 2.0;
         for &(x, y) in &points {
-            let radius = if place == 0 { 3.5 } else { 2.8 };
             let _ = writeln!(svg, r#"<circle cx="{x:.1}" cy="{y:.1}" r="{radius}" fill="{color}"/>"#);
         }
-        let Some(last) = rows.iter().find(|row| row.has_given_up) else { return };
-        let (x, y) = self.place(last.x, self.y.until);
-        let end = (x + 9.0 * place as f64 - 9.0, y);
-        if let Some(&from) = points.last() {
-            line(svg, &[from, end], color, 1.2, r#" stroke-dasharray="3 3""#);
-        }
-        cross(svg, end, color);
+        points.last().copied()
     }
+
+    /// From the end of a line to the cross of one that gave up.
+    fn give_up(&self, svg: &mut String, x: f64, aside: f64, (end, color): (Option<(f64, f64)>, &str)) {
+        let (x, y) = self.place(x, self.y.until);
+        if let Some(end) = end {
+            line(svg, &[end, (x + aside, y)], color, 1.2, r#" stroke-dasharray="3 3""#);
+        }
+        cross(svg, (x + aside, y), color);
+    }
+}
+
+/// How wide the line of a checker is: ours stands out.
+fn width(checker: &str) -> f64 {
+    if checker == CHECKERS[0].0 { 3.0 } else { 1.8 }
 }
 
 fn line(svg: &mut String, points: &[(f64, f64)], color: &str, width: f64, more: &str) {

@@ -8,7 +8,7 @@
 //! A judge is called as `COMMAND MODEL SECONDS` and answers `VERDICT SECONDS MEBIBYTES [ENGINE]`, or `none` where it does not have the
 //! model; or as `COMMAND logs FOLDER PASSES` and answers a line `FILE VERDICT MICROSECONDS FIRST` for each log: the median of its passes,
 //! and the first of them. With `--into`, what each judge answered is kept in a file of its own (`rows`), so that one of them can be asked
-//! again without the others.
+//! again without the others. Cargo starts a benchmark in the folder of its package, so folders are better named in full.
 
 mod cases;
 mod judge;
