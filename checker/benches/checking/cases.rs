@@ -1,18 +1,26 @@
 //! The histories: those that figures are promised for, and series that grow in one direction.
 
+use std::io::Write;
+
+use rafture_checker::history::Event;
 use rafture_checker::models::ModelKind;
 
+use super::database;
 use super::generator::{Shape, Twist, generated_with};
 
 /// One history.
 pub(super) struct Case {
-    /// What it is; in a series, what all of it have in common.
+    /// What all histories of a series have in common; empty outside of one.
     pub(super) series: &'static str,
     /// What grows in the series; 0 outside of one.
     pub(super) x: f64,
-    pub(super) shape: Shape,
-    twist: Twist,
-    bug: Bug,
+    subject: Subject,
+}
+
+/// What clients work on.
+enum Subject {
+    Object(Shape, Twist, Bug),
+    Lists(database::Shape),
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -24,52 +32,75 @@ enum Bug {
 }
 
 impl Case {
-    fn new(series: &'static str, shape: Shape) -> Case {
-        Case { series, x: 0.0, shape, twist: Twist::None, bug: Bug::None }
+    /// What it is held against.
+    pub(super) fn model(&self) -> ModelKind {
+        match &self.subject {
+            Subject::Object(shape, ..) => shape.model,
+            Subject::Lists(_) => ModelKind::Append,
+        }
     }
 
+    /// All that sets it apart from other cases.
     pub(super) fn name(&self) -> String {
-        let Shape { model, clients, operations, values, crashes, keys } = self.shape;
-        let mut name = format!("{model}, ");
-        if !self.series.is_empty() {
-            name = format!("{}: {name}", self.series);
-        }
-        name += &match values {
-            0 => "unique".to_owned(),
-            values => format!("v={values}"),
+        let words = match &self.subject {
+            Subject::Object(shape, twist, bug) => object_words(shape, *twist, *bug),
+            Subject::Lists(shape) => {
+                let clients = shape.clients;
+                let words = format!("{}, c={clients}, {}", ModelKind::Append, shape.transactions);
+                words + &crash_words(shape.crashes)
+            }
         };
-        name += &format!(", c={clients}, {operations}");
-        if crashes > 0.0 {
-            name += &format!(", x={}%", 100.0 * crashes);
-        }
-        if keys > 1 {
-            name += &format!(", {keys} keys");
-        }
-        if self.twist != Twist::None {
-            name += &format!(", {:?}", self.twist).to_lowercase();
-        }
-        match self.bug {
-            Bug::None => name,
-            Bug::Stale(_) => name + ", stale",
-            Bug::Phantom(_) => name + ", phantom",
-        }
+        if self.series.is_empty() { words } else { format!("{}: {words}", self.series) }
     }
 
     /// Its events, one a line.
     pub(super) fn history(&self) -> Vec<u8> {
-        let mut made = generated_with(&self.shape, self.twist, 1);
-        match self.bug {
-            Bug::None => {}
-            Bug::Stale(share) => assert!(made.make_stale(share), "nothing was overwritten"),
-            Bug::Phantom(share) => made.make_phantom(share),
-        }
         let mut text = Vec::new();
-        for (moment, index) in made.moments.iter().zip(0..) {
-            serde_json::to_writer(&mut text, &made.event(moment, index)).expect("memory");
-            text.push(b'\n');
+        let mut line = |event: &Event| {
+            serde_json::to_writer(&mut text, event).expect("memory");
+            text.write_all(b"\n").expect("memory");
+        };
+        match &self.subject {
+            Subject::Object(shape, twist, bug) => {
+                let mut made = generated_with(shape, *twist, 1);
+                match *bug {
+                    Bug::None => {}
+                    Bug::Stale(share) => assert!(made.make_stale(share), "nothing was overwritten"),
+                    Bug::Phantom(share) => made.make_phantom(share),
+                }
+                for (moment, index) in made.moments.iter().zip(0..) {
+                    line(&made.event(moment, index));
+                }
+            }
+            Subject::Lists(shape) => database::generated(shape, 1).events().for_each(|event| line(&event)),
         }
         text
     }
+}
+
+fn object_words(shape: &Shape, twist: Twist, bug: Bug) -> String {
+    let &Shape { model, clients, operations, values, crashes, keys } = shape;
+    let mut words = match values {
+        0 => format!("{model}, unique, c={clients}, {operations}"),
+        values => format!("{model}, v={values}, c={clients}, {operations}"),
+    };
+    words += &crash_words(crashes);
+    if keys > 1 {
+        words += &format!(", {keys} keys");
+    }
+    if twist != Twist::None {
+        words += &format!(", {twist:?}").to_lowercase();
+    }
+    match bug {
+        Bug::None => words,
+        Bug::Stale(_) => words + ", stale",
+        Bug::Phantom(_) => words + ", phantom",
+    }
+}
+
+fn crash_words(crashes: f64) -> String {
+    // In thousandths of a percent first: 7 % of one is not exactly 0.07.
+    if crashes > 0.0 { format!(", x={}%", (1e5 * crashes).round() / 1e3) } else { String::new() }
 }
 
 fn shape(model: ModelKind, values: u64, clients: u64, operations: usize, crashes: f64) -> Shape {
@@ -83,7 +114,7 @@ pub(super) fn figures() -> Vec<Case> {
     const MILLION: usize = 1_000_000;
     let mut all = Vec::new();
     let mut add = |shape: Shape, twist: Twist, bug: Bug| {
-        all.push(Case { twist, bug, ..Case::new("", shape) });
+        all.push(Case { series: "", x: 0.0, subject: Subject::Object(shape, twist, bug) });
     };
     add(shape(Register, 0, 50, MILLION, 0.01), Twist::None, Bug::None);
     add(shape(CasRegister, 5, 10, MILLION, 0.0), Twist::None, Bug::None);
@@ -150,23 +181,51 @@ pub(super) fn figures() -> Vec<Case> {
 
 /// Length, concurrency and share of `info`, each by itself.
 pub(super) fn growth() -> Vec<Case> {
-    use ModelKind::{CasRegister, Register};
+    use ModelKind::{CasRegister, Queue, Register};
     let mut all = Vec::new();
-    let mut add = |series, x: f64, shape| all.push(Case { x, ..Case::new(series, shape) });
-    for operations in [1000, 3000, 10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000, 10_000_000] {
-        add("length-register", operations as f64, shape(Register, 5, 5, operations, 0.0));
-        add("length-cas-register", operations as f64, shape(CasRegister, 5, 10, operations, 0.0));
-        add("length-unique", operations as f64, shape(Register, 0, 10, operations, 0.0));
+    let mut add = |series, x: f64, shape, bug| {
+        all.push(Case { series, x, subject: Subject::Object(shape, Twist::None, bug) });
+    };
+    const LENGTHS: [usize; 13] =
+        [10, 30, 100, 300, 1000, 3000, 10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000, 10_000_000];
+    for operations in LENGTHS {
+        let x = operations as f64;
+        if operations >= 1000 {
+            add("length-register", x, shape(Register, 5, 5, operations, 0.0), Bug::None);
+            add("length-cas-register", x, shape(CasRegister, 5, 10, operations, 0.0), Bug::None);
+            add("length-unique", x, shape(Register, 0, 10, operations, 0.0), Bug::None);
+        }
+        add("length-queue", x, shape(Queue, 0, 5, operations, 0.0), Bug::None);
     }
     for clients in [1, 2, 5, 10, 15, 20, 30, 50, 100, 150, 200] {
-        add("clients-register", clients as f64, shape(Register, 5, clients, 10_000, 0.0));
-        add("clients-cas-register", clients as f64, shape(CasRegister, 5, clients, 10_000, 0.0));
-        add("clients-unique", clients as f64, shape(Register, 0, clients, 10_000, 0.0));
+        let x = clients as f64;
+        add("clients-register", x, shape(Register, 5, clients, 10_000, 0.0), Bug::None);
+        add("clients-cas-register", x, shape(CasRegister, 5, clients, 10_000, 0.0), Bug::None);
+        add("clients-unique", x, shape(Register, 0, clients, 10_000, 0.0), Bug::None);
     }
-    for percent in [0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0] {
-        add("info-register", percent, shape(Register, 5, 5, 10_000, percent / 100.0));
-        add("info-cas-register", percent, shape(CasRegister, 5, 5, 10_000, percent / 100.0));
-        add("info-unique", percent, shape(Register, 0, 5, 10_000, percent / 100.0));
+    for percent in [0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 7.0, 10.0] {
+        let share = percent / 100.0;
+        add("info-register", percent, shape(Register, 5, 5, 10_000, share), Bug::None);
+        add("info-cas-register", percent, shape(CasRegister, 5, 5, 10_000, share), Bug::None);
+        add("info-stale", percent, shape(Register, 0, 5, 1000, share), Bug::Stale(0.9));
+    }
+    for transactions in LENGTHS.into_iter().filter(|length| (1000..=1_000_000).contains(length)) {
+        let subject = Subject::Lists(lists(transactions));
+        all.push(Case { series: "length-append", x: transactions as f64, subject });
     }
     all
+}
+
+/// Transactions of a strictly serializable database: ten lists at a time, each replaced after a hundred appends.
+fn lists(transactions: usize) -> database::Shape {
+    database::Shape {
+        lists: true,
+        isolation: database::Isolation::Serializable,
+        clients: 20,
+        transactions,
+        keys: 10,
+        writes_per_key: 100,
+        steps_max: 4,
+        crashes: 0.001,
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::io::{self, Read};
+use std::thread;
+use std::time::Duration;
 
 use rafture_checker::check::{Limits, Question, check};
 use rafture_checker::history::{History, Reader};
@@ -10,12 +12,12 @@ use rafture_checker::models::ModelKind;
 pub(super) fn answer(model: &str, seconds: f64) -> io::Result<()> {
     let model: ModelKind = model.parse().expect("a model");
     let history = read(&mut io::stdin().lock())?;
-    let before = cpu_seconds();
+    let before = exact_cpu_seconds();
     let out_of_time = || cpu_seconds() - before > seconds;
     let limits = Limits { out_of_time: &out_of_time, ..Limits::NONE };
     let outcome = check(&history, &Question::strongest(model), &limits).expect("the model fits");
-    let spent = cpu_seconds() - before;
-    println!("{} {spent:.3} {} {}", outcome.verdict, peak_mebibytes(), outcome.engine);
+    let spent = exact_cpu_seconds() - before;
+    println!("{} {spent:.4} {} {}", outcome.verdict, peak_mebibytes(), outcome.engine);
     Ok(())
 }
 
@@ -36,6 +38,12 @@ fn cpu_seconds() -> f64 {
     let text = fs::read_to_string("/proc/thread-self/schedstat").expect("Linux has it");
     let nanoseconds: u64 = text.split(' ').next().and_then(|word| word.parse().ok()).expect("a number");
     nanoseconds as f64 / 1e9
+}
+
+/// The same to the microsecond: Linux brings the number up to date only at a tick, milliseconds apart, and when the thread stops running.
+fn exact_cpu_seconds() -> f64 {
+    thread::sleep(Duration::from_nanos(1));
+    cpu_seconds()
 }
 
 /// The most memory that the process ever had, the history and its reading included.

@@ -34,50 +34,69 @@ pub(super) fn answer(folder: &str, passes: usize) -> io::Result<()> {
             times.push(started.elapsed().as_nanos() as f64 / 1000.0);
             verdict = Some(outcome.expect("the model fits").verdict);
         }
+        let first = times[0];
         times.sort_by(f64::total_cmp);
         let verdict = verdict.expect("one pass or more");
-        println!("{} {verdict} {:.1}", file.file_name().display(), times[passes / 2]);
+        println!("{} {verdict} {:.1} {first:.1}", file.file_name().display(), times[passes / 2]);
     }
     Ok(())
 }
 
+/// What a judge said of a log, and what it took in microseconds: the median of its passes, and the first.
+struct Answer {
+    verdict: String,
+    median: f64,
+    first: f64,
+}
+
 /// The slowest logs of each judge, and sums.
 pub(super) fn compare(folder: &str, judges: &[Judge]) -> io::Result<()> {
-    let mut table: BTreeMap<String, Vec<Option<(String, f64)>>> = BTreeMap::new();
+    let mut table: BTreeMap<String, Vec<Option<Answer>>> = BTreeMap::new();
     for (number, judge) in judges.iter().enumerate() {
         let command = format!("{} logs '{folder}' {PASSES}", judge.command);
         let output = Command::new("sh").args(["-c", &command]).output()?;
         for line in String::from_utf8_lossy(&output.stdout).lines() {
             let words: Vec<&str> = line.split_whitespace().collect();
-            let &[file, verdict, microseconds] = &words[..] else { continue };
-            let row = table.entry(file.to_owned()).or_insert_with(|| vec![None; judges.len()]);
-            row[number] = microseconds.parse().ok().map(|time| (verdict.to_owned(), time));
+            let &[file, verdict, median, first] = &words[..] else { continue };
+            let row = table.entry(file.to_owned()).or_insert_with(|| judges.iter().map(|_| None).collect());
+            let (Ok(median), Ok(first)) = (median.parse(), first.parse()) else { continue };
+            row[number] = Some(Answer { verdict: verdict.to_owned(), median, first });
         }
     }
-    let time = |row: &[Option<(String, f64)>], number: usize| row[number].as_ref().map_or(0.0, |cell| cell.1);
+    let numbers = 0..judges.len();
+    let median =
+        |row: &[Option<Answer>], number: usize| row[number].as_ref().map_or(0.0, |answer| answer.median);
     println!("milliseconds, median of {PASSES} passes; those that took somebody more than 1 ms");
     print_row("log", judges.iter().map(|judge| judge.name.clone()));
     for (file, row) in &table {
-        let verdicts: Vec<&str> = row.iter().flatten().map(|cell| cell.0.as_str()).collect();
+        let verdicts: Vec<&str> = row.iter().flatten().map(|answer| answer.verdict.as_str()).collect();
         if verdicts.iter().any(|&verdict| verdict != verdicts[0]) {
             println!("{file}: {verdicts:?}");
         }
-        if (0..judges.len()).any(|number| time(row, number) > 1000.0) {
-            print_row(file, (0..judges.len()).map(|number| format!("{:.3}", time(row, number) / 1000.0)));
+        if numbers.clone().any(|number| median(row, number) > 1000.0) {
+            print_row(file, numbers.clone().map(|number| milliseconds(median(row, number))));
         }
     }
-    let sum = |number: usize| table.values().map(|row| time(row, number)).sum::<f64>() / 1000.0;
-    print_row(&format!("all {}", table.len()), (0..judges.len()).map(|number| format!("{:.3}", sum(number))));
+    let sum = |number: usize| milliseconds(table.values().map(|row| median(row, number)).sum());
+    print_row(&format!("all {}", table.len()), numbers.clone().map(sum));
+    let first =
+        |row: &[Option<Answer>], number: usize| row[number].as_ref().map_or(0.0, |answer| answer.first);
+    let sum = |number: usize| milliseconds(table.values().map(|row| first(row, number)).sum());
+    print_row("all, first pass", numbers.clone().map(sum));
     // By how much the first judge is slower than another one, at worst.
     let behind = |number: usize| {
-        let worst = table.values().map(|row| time(row, 0) - time(row, number)).fold(f64::MIN, f64::max);
-        format!("{:.3}", worst / 1000.0)
+        let worst = table.values().map(|row| median(row, 0) - median(row, number)).fold(f64::MIN, f64::max);
+        milliseconds(worst)
     };
-    print_row("rafture behind, at worst", (0..judges.len()).map(behind));
+    print_row(&format!("{} behind, at worst", judges[0].name), numbers.map(behind));
     Ok(())
 }
 
+fn milliseconds(microseconds: f64) -> String {
+    format!("{:.3}", microseconds / 1000.0)
+}
+
 fn print_row(name: &str, cells: impl Iterator<Item = String>) {
-    let cells: Vec<String> = cells.map(|cell| format!("{cell:>15}")).collect();
+    let cells: Vec<String> = cells.map(|cell| format!("{cell:>18}")).collect();
     println!("{name:<26}{}", cells.concat());
 }
