@@ -178,9 +178,16 @@ fn scenarios(name: &str, arguments: &SimArguments) -> Result<Verdict, Error> {
 
 fn options(arguments: &SimArguments) -> Result<PlanOptions, Error> {
     let faults = match arguments.faults.as_str() {
-        "all" => fault::kinds().map(|kind| fault::FaultSpec { kind, shape: None, target: None }).collect(),
+        "all" => fault::kinds_of_simulation()
+            .map(|kind| fault::FaultSpec { kind, shape: None, target: None })
+            .collect(),
         list => fault::parse(list).map_err(Error::input)?,
     };
+    if let Some(real) = faults.iter().find(|spec: &&fault::FaultSpec| !spec.kind.is_in_simulation()) {
+        let kind = real.kind;
+        let text = format!("`{kind}` is known to real runs only (hint: `rafture run --faults {kind}`)");
+        return Err(Error::Input(text));
+    }
     workload::find(&arguments.workload).map_err(Error::Input)?;
     let number = |holds: bool, text: &str| if holds { Ok(()) } else { Err(Error::Input(text.into())) };
     number((1..=50).contains(&arguments.nodes), "a cluster has 1 to 50 nodes (hint: --nodes 5)")?;

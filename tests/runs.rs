@@ -78,6 +78,47 @@ fn proxies_do_without_privilege() {
     assert!(count(&results, "partition", "proven") >= 1);
 }
 
+/// Faults of links; a corrupted message is nothing that an etcd promises to notice.
+const LINKS: &str = "delay,loss,duplicate,reorder,bandwidth";
+
+fn check_links((code, results): (i32, Value), faults: &str) {
+    assert_eq!((code, &results["verdict"]), (0, &"valid".into()), "{results:#}");
+    for kind in faults.split(',') {
+        assert!(count(&results, kind, "proven") >= 1, "{kind}: {:#}", results["faults"]);
+    }
+}
+
+#[test]
+fn bad_links_are_survived_and_proven() {
+    let store = tempfile::tempdir().expect("a folder");
+    let words = "--nodes 3 --time-limit 8s --interval 1s --quiet 1s --seed 21 --network netns --faults";
+    let mut command = rafture("run --json --store");
+    let faults = format!("{LINKS},corrupt");
+    let ended = end(command.arg(store.path()).args(words.split(' ')).arg(&faults));
+    if ended.code == 4 && ended.err.contains("network namespaces") {
+        return skip(ended.err.trim_end());
+    }
+    check_links((ended.code, serde_json::from_str(&ended.out).expect("results")), &faults);
+}
+
+#[test]
+fn etcd_survives_bad_links() {
+    let store = tempfile::tempdir().expect("a folder");
+    let words = "--nodes 3 --time-limit 8s --interval 1s --quiet 1s --seed 22 --faults";
+    if let Some(results) = run_etcd(store.path(), &format!("{words} {LINKS}")) {
+        check_links(results, LINKS);
+    }
+}
+
+#[test]
+fn what_takes_packets_is_refused_where_there_are_none() {
+    let store = tempfile::tempdir().expect("a folder");
+    let words = "run --network proxy --nodes 3 --time-limit 2s --faults delay --store";
+    let ended = end(rafture(words).arg(store.path()));
+    assert_eq!((ended.code, &*ended.out), (4, ""), "{}", ended.err);
+    assert!(ended.err.contains("`delay` needs network namespaces"), "{}", ended.err);
+}
+
 /// An ordinary user gets the same network, in a user namespace.
 #[test]
 fn namespaces_do_without_root() {

@@ -1,6 +1,6 @@
 //! The nodes of a cluster on their hosts: which are up, paused or down, and how they get from one to the other.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use thiserror::Error;
 
-use crate::hosts::{Hosts, HostsError, Link};
+use crate::hosts::{Condition, Hosts, HostsError, Link};
 use crate::process::{self, NodeSpec, Process, Spawner};
 
 /// How long a node has to end when it is asked to.
@@ -168,6 +168,14 @@ impl Cluster {
             }
         }
         Ok(processes)
+    }
+
+    /// Puts just these links under conditions; see [`Hosts::condition`].
+    ///
+    /// # Errors
+    /// When that is not possible here.
+    pub fn condition(&mut self, links: BTreeMap<Link, Condition>, seed: u64) -> Result<(), HostsError> {
+        self.hosts.condition(links, seed)
     }
 
     /// Puts just these links out of service; none of them heals all. Gives how long it took.

@@ -21,23 +21,36 @@ pub enum FaultKind {
     Pause,
     /// Links between nodes carry nothing.
     Partition,
+    /// Links from and to the target do something to what they carry.
+    #[serde(untagged)]
+    Link(LinkFault),
     /// Something that a simulation can do, and this machine's processes cannot be made to suffer yet.
     #[serde(untagged)]
     Simulated(Simulated),
+}
+
+/// What links do to packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LinkFault {
+    /// They take long.
+    Delay,
+    /// Some are lost.
+    Loss,
+    /// Some come more than once.
+    Duplicate,
+    /// Some are overtaken by others.
+    Reorder,
+    /// Some come with a wrong byte, which no checksum of the network notices.
+    Corrupt,
+    /// Few of them pass in a second.
+    Bandwidth,
 }
 
 /// What only a simulation does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Simulated {
-    /// Messages from and to the target take long.
-    Delay,
-    /// Some messages from and to the target are lost.
-    Loss,
-    /// Messages from and to the target come more than once.
-    Duplicate,
-    /// Messages from and to the target overtake each other.
-    Reorder,
     /// The target dies, and with it everything that was written and not synced.
     PowerLoss,
     /// The same, but some sectors of what was not synced reach the disk.
@@ -148,14 +161,16 @@ pub enum FaultError {
     },
 }
 
-const KINDS: [(FaultKind, &str); 14] = [
+const KINDS: [(FaultKind, &str); 16] = [
     (FaultKind::Kill, "kill"),
     (FaultKind::Pause, "pause"),
     (FaultKind::Partition, "partition"),
-    (FaultKind::Simulated(Simulated::Delay), "delay"),
-    (FaultKind::Simulated(Simulated::Loss), "loss"),
-    (FaultKind::Simulated(Simulated::Duplicate), "duplicate"),
-    (FaultKind::Simulated(Simulated::Reorder), "reorder"),
+    (FaultKind::Link(LinkFault::Delay), "delay"),
+    (FaultKind::Link(LinkFault::Loss), "loss"),
+    (FaultKind::Link(LinkFault::Duplicate), "duplicate"),
+    (FaultKind::Link(LinkFault::Reorder), "reorder"),
+    (FaultKind::Link(LinkFault::Corrupt), "corrupt"),
+    (FaultKind::Link(LinkFault::Bandwidth), "bandwidth"),
     (FaultKind::Simulated(Simulated::PowerLoss), "power-loss"),
     (FaultKind::Simulated(Simulated::TornWrite), "torn-write"),
     (FaultKind::Simulated(Simulated::SlowDisk), "slow-disk"),
@@ -181,9 +196,9 @@ const TARGETS: [(Target, &str); 5] = [
     (Target::Leader, "leader"),
 ];
 
-/// Every kind of fault.
-pub fn kinds() -> impl Iterator<Item = FaultKind> {
-    KINDS.iter().map(|&(kind, _)| kind)
+/// Every kind of fault that a simulation knows.
+pub fn kinds_of_simulation() -> impl Iterator<Item = FaultKind> {
+    KINDS.iter().map(|&(kind, _)| kind).filter(|kind| kind.is_in_simulation())
 }
 
 /// Reads a list of faults: `kill,partition:bridge@leader`; `none` is none.
@@ -223,7 +238,7 @@ impl FaultSpec {
         }
         let fault = |shape, target| Fault { kind: self.kind, shape, target: self.target.unwrap_or(target) };
         match self.kind {
-            FaultKind::Kill | FaultKind::Pause | FaultKind::Simulated(_) => {
+            FaultKind::Kill | FaultKind::Pause | FaultKind::Link(_) | FaultKind::Simulated(_) => {
                 targets.map(|target| fault(None, target)).to_vec()
             }
             FaultKind::Partition => {
@@ -239,6 +254,7 @@ impl FaultSpec {
     pub fn check(&self, nodes: usize) -> Result<(), FaultError> {
         let needed_for_shape = match (self.kind, self.shape) {
             (FaultKind::Partition, shape) => shape.map_or(2, Shape::nodes_min),
+            (FaultKind::Link(_), _) => 2,
             (FaultKind::Kill | FaultKind::Pause | FaultKind::Simulated(_), _) => 1,
         };
         let needed = match self.target {
@@ -249,6 +265,13 @@ impl FaultSpec {
             true => Ok(()),
             false => Err(FaultError::TooFew { fault: self.to_string(), nodes, needed }),
         }
+    }
+}
+
+impl FaultKind {
+    /// Whether a simulation can do it.
+    pub fn is_in_simulation(self) -> bool {
+        !matches!(self, FaultKind::Link(LinkFault::Corrupt | LinkFault::Bandwidth))
     }
 }
 
@@ -397,8 +420,7 @@ mod tests {
     #[test]
     fn unknown_words_are_answered_with_those_there_are() {
         let complaint = |text: &str| parse(text).expect_err(text).to_string();
-        let hint =
-            "unknown fault `meteor` (hint: one of kill, pause, partition; in simulations also delay, loss, ";
+        let hint = "unknown fault `meteor` (hint: one of kill, pause, partition, delay, loss, duplicate, reorder, corrupt, ";
         assert!(complaint("kill,meteor").starts_with(hint), "{}", complaint("kill,meteor"));
         assert_eq!(
             complaint("partition:star"),

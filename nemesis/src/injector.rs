@@ -18,8 +18,9 @@ use crate::clock::RunClock;
 use crate::cluster::{Cluster, NodeError, NodeState};
 use crate::fault::{Fault, FaultKind, Target};
 use crate::grudge::{choose, describe, grudge};
-use crate::hosts::{HostsError, Link};
+use crate::hosts::{Condition, HostsError, Link};
 use crate::ledger::{Ledger, LedgerLine, State};
+use crate::links::{condition, proof};
 use crate::schedule::{Episode, Schedule};
 
 /// How often nodes are looked after while no fault is due.
@@ -57,6 +58,9 @@ struct Deed {
     fault: Fault,
     nodes: Vec<usize>,
     cut: BTreeSet<Link>,
+    /// Links that it puts under a condition.
+    conditions: BTreeMap<Link, Condition>,
+    seed: u64,
     /// It was meant for the leader, but struck another.
     leaderless: bool,
 }
@@ -163,7 +167,7 @@ impl<'a> Injector<'a> {
         };
         let decided = Instant::now();
         let deed = self.resolve(episode, leader);
-        if deed.nodes.is_empty() && deed.cut.is_empty() {
+        if deed.nodes.is_empty() && deed.cut.is_empty() && deed.conditions.is_empty() {
             let error = Some("no node is left to strike: all are down or paused already".into());
             return self.note(episode.id, &deed, State::Failed, |line| LedgerLine { error, ..line });
         }
@@ -200,13 +204,19 @@ impl<'a> Injector<'a> {
                 [NodeState::Up, NodeState::Paused].map(|state| self.cluster.in_state(state)).concat()
             }
             FaultKind::Pause => self.cluster.in_state(NodeState::Up),
-            FaultKind::Partition | FaultKind::Simulated(_) => (0..count).collect(),
+            FaultKind::Partition | FaultKind::Link(_) | FaultKind::Simulated(_) => (0..count).collect(),
         };
         let nodes = choose(fault.target, count, &available, leader, &mut random);
         let leaderless =
             fault.target == Target::Leader && leader.is_none_or(|leader| !nodes.contains(&leader));
         let cut = fault.shape.map(|shape| grudge(shape, count, &nodes, &mut random)).unwrap_or_default();
-        Deed { fault, nodes, cut, leaderless }
+        let mut conditions = BTreeMap::new();
+        if let FaultKind::Link(kind) = fault.kind {
+            let condition = condition(kind, &mut random);
+            let is_struck = |link: &Link| nodes.contains(&link.from) || nodes.contains(&link.to);
+            conditions.extend(Link::all(count).filter(is_struck).map(|link| (link, condition)));
+        }
+        Deed { fault, nodes, cut, conditions, seed: episode.seed, leaderless }
     }
 
     /// Does it; gives the processes that it was done to.
@@ -215,12 +225,37 @@ impl<'a> Injector<'a> {
             FaultKind::Kill => Ok(self.cluster.kill(&deed.nodes)?),
             FaultKind::Pause => Ok(self.cluster.pause(&deed.nodes)?),
             FaultKind::Partition => Ok(self.cluster.cut(&deed.cut).map(|_| Vec::new())?),
+            FaultKind::Link(_) => Ok(self.condition(deed.seed).map(|()| Vec::new())?),
             FaultKind::Simulated(_) => unreachable!("a plan for real processes has no such fault"),
         }
     }
 
+    /// Puts links under the conditions of all deeds in force.
+    fn condition(&mut self, seed: u64) -> Result<(), HostsError> {
+        let mut conditions: BTreeMap<Link, Condition> = BTreeMap::new();
+        for deed in self.in_force.values() {
+            for (&link, &condition) in &deed.conditions {
+                let all = conditions.entry(link).or_default();
+                *all = all.and(condition);
+            }
+        }
+        self.cluster.condition(conditions, seed)
+    }
+
+    /// Links that carry nothing.
+    fn cut(&self) -> BTreeSet<Link> {
+        self.in_force.values().flat_map(|deed| &deed.cut).copied().collect()
+    }
+
     /// Sees whether a deed bites, in words either way.
     async fn prove(&mut self, deed: &Deed, processes: &[u32]) -> Result<String, String> {
+        if let FaultKind::Link(kind) = deed.fault.kind {
+            let cut = self.cut();
+            let links: BTreeSet<Link> =
+                deed.conditions.keys().copied().filter(|link| !cut.contains(link)).collect();
+            let asked = deed.conditions.values().next().copied().unwrap_or_default();
+            return proof(kind, asked, self.cluster.hosts(), &links).await;
+        }
         if deed.fault.kind == FaultKind::Partition {
             return self.prove_cut(&deed.cut).await;
         }
@@ -236,8 +271,10 @@ impl<'a> Injector<'a> {
 
     /// Tries every link: those that are cut must carry nothing, and all others must carry.
     async fn prove_cut(&self, cut: &BTreeSet<Link>) -> Result<String, String> {
+        // What is under a condition has a proof of its own, and may be slow or lossy.
+        let conditioned = |link: &Link| self.in_force.values().any(|deed| deed.conditions.contains_key(link));
         let whole: BTreeSet<Link> =
-            Link::all(self.cluster.len()).filter(|link| !cut.contains(link)).collect();
+            Link::all(self.cluster.len()).filter(|link| !cut.contains(link) && !conditioned(link)).collect();
         let mut complaint = String::new();
         for _ in 0..PROBES_MAX {
             let carried = self.cluster.hosts().probe(&whole).await.map_err(|error| error.to_string())?;
@@ -263,6 +300,13 @@ impl<'a> Injector<'a> {
             FaultKind::Kill => self.restart(&deed).map_err(DeedError::from),
             FaultKind::Pause => self.cluster.resume(&deed.nodes).map_err(DeedError::from),
             FaultKind::Partition => self.cluster.cut(&BTreeSet::new()).map(drop).map_err(DeedError::from),
+            FaultKind::Link(_) => {
+                // What others have put the same links under stays.
+                self.in_force.remove(&id);
+                let undone = self.condition(deed.seed).map_err(DeedError::from);
+                self.in_force.insert(id, deed.clone());
+                undone
+            }
             FaultKind::Simulated(_) => Ok(()),
         };
         if let Err(error) = undone {
@@ -314,6 +358,10 @@ impl<'a> Injector<'a> {
             FaultKind::Kill => format!("kill -9 {}", names.join(" ")),
             FaultKind::Pause => format!("stop {}", names.join(" ")),
             FaultKind::Partition => describe(self.cluster.len(), &deed.cut),
+            FaultKind::Link(_) => {
+                let condition = deed.conditions.values().next().copied().unwrap_or_default();
+                format!("from and to {}: {condition}", names.join(" "))
+            }
             FaultKind::Simulated(_) => names.join(" "),
         };
         match deed.leaderless {
@@ -340,6 +388,7 @@ impl Deed {
             FaultKind::Kill => "start the nodes again",
             FaultKind::Pause => "continue the processes",
             FaultKind::Partition => "cut no link",
+            FaultKind::Link(_) => "make the links whole",
             FaultKind::Simulated(_) => "none",
         }
     }

@@ -1,13 +1,13 @@
 //! Hosts of both kinds: a cut stops just what it names, and nothing is left.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns};
-use rafture_nemesis::hosts::{Hosts, HostsError, Link, Network, NetworkChoice};
+use rafture_nemesis::hosts::{Condition, Hosts, HostsError, Link, Measured, Network, NetworkChoice};
 
 /// Runs `test` on a thread of its own, which may change namespaces. Tells when the machine does not allow it.
 fn with_hosts(choice: NetworkChoice, count: usize, test: impl FnOnce(Hosts) + Send + 'static) {
@@ -116,6 +116,125 @@ fn a_connection_between_namespaces_is_cut_and_goes_on() {
 #[test]
 fn a_connection_through_proxies_is_cut_and_goes_on() {
     with_hosts(NetworkChoice::Proxy, 2, connections_are_cut_and_go_on);
+}
+
+/// What becomes of datagrams when the way from the first node to the second is under `condition`; the ways between the others stay whole.
+fn measured(hosts: &mut Hosts, condition: Condition) -> Measured {
+    let link = Link { from: 0, to: 1 };
+    hosts.condition(BTreeMap::from([(link, condition)]), 7).expect("a condition");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let patience = Duration::from_secs(2);
+    let others = BTreeSet::from([Link { from: 1, to: 0 }, Link { from: 0, to: 2 }, Link { from: 2, to: 1 }]);
+    let others = runtime.block_on(hosts.measure(&others, patience)).expect("a measurement");
+    assert_eq!((others.lost(), others.repeated, others.corrupted), (0, 0, 0), "{condition}");
+    assert!(others.took[0] < Duration::from_millis(5), "{condition}: {others:?}");
+    let found = runtime.block_on(hosts.measure(&BTreeSet::from([link]), patience)).expect("a measurement");
+    println!("{condition}: {} lost, {:?} in the middle", found.lost(), found.median());
+    found
+}
+
+fn conditions_do_what_they_say(mut hosts: Hosts) {
+    let none = Condition::default();
+    let nothing = measured(&mut hosts, none);
+    assert_eq!((nothing.lost(), nothing.repeated, nothing.corrupted, nothing.overtaken), (0, 0, 0, 0));
+    let delay = Duration::from_millis(60);
+    let delayed = measured(&mut hosts, Condition { delay, ..none });
+    assert!(delayed.took[0] >= delay && delayed.lost() == 0, "{delayed:?}");
+    let jitter = Duration::from_millis(20);
+    let unsteady = measured(&mut hosts, Condition { delay, jitter, ..none });
+    assert!(unsteady.took[0] >= delay && unsteady.overtaken == 0, "{unsteady:?}");
+    assert!(unsteady.took[0] != unsteady.took[63] && unsteady.took[63] > delay + jitter / 4, "{unsteady:?}");
+    // Of 64 datagrams, half are meant; outside of these bounds it is once in ten million.
+    let lossy = measured(&mut hosts, Condition { loss: 0.5, ..none });
+    assert!((12..52).contains(&lossy.lost()), "{lossy:?}");
+    let twofold = measured(&mut hosts, Condition { duplicates: 0.5, ..none });
+    assert!((12..52).contains(&twofold.repeated) && twofold.lost() == 0, "{twofold:?}");
+    let held_back = Duration::from_millis(10);
+    let disordered = measured(&mut hosts, Condition { reordered: 0.5, held_back, ..none });
+    assert!(disordered.overtaken > 5 && disordered.lost() == 0, "{disordered:?}");
+    let corrupted = measured(&mut hosts, Condition { corrupted: 0.5, ..none });
+    assert!((12..52).contains(&corrupted.corrupted), "{corrupted:?}");
+    // 64 datagrams of 252 bytes, head and all.
+    let slow = measured(&mut hosts, Condition { bandwidth: Some(40_000), ..none });
+    assert!(slow.all_took > Duration::from_millis(300) && slow.lost() == 0, "{slow:?}");
+    let both = Condition { delay, ..none }.and(Condition { loss: 0.5, ..none });
+    let both = measured(&mut hosts, both);
+    assert!(both.lost() > 12 && both.took[0] >= delay, "{both:?}");
+    // A cut link carries nothing, whatever its condition.
+    let link = Link { from: 0, to: 1 };
+    hosts.cut(&BTreeSet::from([link])).expect("a cut");
+    assert!(!probe(&hosts, &BTreeSet::new()).contains(&link));
+    hosts.condition(BTreeMap::new(), 0).expect("whole links");
+    assert!(!probe(&hosts, &BTreeSet::new()).contains(&link));
+    check_cut(&mut hosts, 3, BTreeSet::new());
+}
+
+#[test]
+fn links_under_a_condition_do_what_it_says_and_others_stay_whole() {
+    with_hosts(NetworkChoice::Netns, 3, conditions_do_what_they_say);
+}
+
+/// How long a byte takes there and back, at best; and how many bytes pass in a second.
+fn speed(hosts: &Hosts, bytes: usize) -> (Duration, f64) {
+    echo(hosts, 1);
+    let mut stream = connect(hosts, 0, 1);
+    stream.set_nodelay(true).expect("a connection");
+    let mut byte = [0];
+    let round_trip = (0..200).map(|_| {
+        let start = Instant::now();
+        stream.write_all(b"a").expect("a way");
+        stream.read_exact(&mut byte).expect("an echo");
+        start.elapsed()
+    });
+    let round_trip = round_trip.min().expect("some");
+    drop(stream);
+    let sink = sink(hosts, 1);
+    let mut stream = connect(hosts, 0, 1);
+    let start = Instant::now();
+    let piece = vec![7; 1 << 16];
+    (0..bytes / piece.len()).for_each(|_| stream.write_all(&piece).expect("a way"));
+    drop(stream);
+    let heard = sink.join().expect("no panic");
+    assert_eq!(heard, bytes, "every byte arrives");
+    (round_trip, heard as f64 / start.elapsed().as_secs_f64())
+}
+
+/// A thread that plays node `node` and counts what it hears.
+fn sink(hosts: &Hosts, node: usize) -> std::thread::JoinHandle<usize> {
+    let namespace = hosts.namespace(node).map(|namespace| namespace.try_clone_to_owned().expect("a copy"));
+    let address = hosts.addresses(node).peer;
+    let (ready, wait) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        if let Some(namespace) = namespace {
+            setns(namespace, CloneFlags::CLONE_NEWNET).expect("a namespace");
+        }
+        let listener = TcpListener::bind(address).expect("a free port");
+        ready.send(()).expect("somebody waits");
+        let (mut stream, _) = listener.accept().expect("a connection");
+        let (mut piece, mut heard) = (vec![0; 1 << 16], 0);
+        while let Ok(length) = stream.read(&mut piece)
+            && length > 0
+        {
+            heard += length;
+        }
+        heard
+    });
+    wait.recv().expect("it listens");
+    thread
+}
+
+/// `cargo test --release -p rafture-nemesis --test hosts -- --nocapture packet_path` shows the figures.
+#[test]
+fn the_packet_path_carries_streams_whole() {
+    with_hosts(NetworkChoice::Netns, 2, |mut hosts| {
+        let bytes = 64 << 20;
+        let (round_trip, rate) = speed(&hosts, bytes);
+        println!("kernel bridge: {round_trip:?} there and back at best, {:.0} MB/s", rate / 1e6);
+        let both = [Link { from: 0, to: 1 }, Link { from: 1, to: 0 }];
+        hosts.condition(both.map(|link| (link, Condition::default())).into(), 1).expect("conditions");
+        let (round_trip, rate) = speed(&hosts, bytes);
+        println!("packet path: {round_trip:?} there and back at best, {:.0} MB/s", rate / 1e6);
+    });
 }
 
 /// What a connection between nodes uses; a machine without cubic is told by the list.

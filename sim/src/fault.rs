@@ -1,8 +1,8 @@
 //! What befalls the cluster: episodes of a schedule become deeds, each with its undoing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use rafture_nemesis::fault::{FaultKind, Simulated};
+use rafture_nemesis::fault::{FaultKind, LinkFault, Simulated};
 use rafture_nemesis::grudge::{choose, describe, grudge};
 use rafture_nemesis::schedule::Episode;
 use rafture_node::raft::{Change, NodeId};
@@ -31,7 +31,9 @@ impl World {
             | FaultKind::Simulated(Simulated::PowerLoss | Simulated::TornWrite) => {
                 (0..self.nodes.len()).filter(|&node| self.nodes[node].up.is_some()).collect()
             }
-            FaultKind::Partition | FaultKind::Simulated(_) => (0..self.nodes.len()).collect(),
+            FaultKind::Partition | FaultKind::Link(_) | FaultKind::Simulated(_) => {
+                (0..self.nodes.len()).collect()
+            }
         };
         let nodes = choose(episode.fault.target, founders, &available, leader, &mut random);
         let id = episode.id;
@@ -52,28 +54,27 @@ impl World {
                 say(self, format!("only {}", describe(count, &links)));
                 self.network.cuts.insert(id, links);
             }
+            FaultKind::Link(kind) => self.strike_links(kind, id, &nodes, &mut random),
             FaultKind::Simulated(kind) => self.strike_simulated(kind, id, &nodes, &mut random),
         }
     }
 
+    fn strike_links(&mut self, kind: LinkFault, id: u64, nodes: &[usize], random: &mut ChaCha8Rng) {
+        let none = Ailment::default();
+        let ailment = match kind {
+            LinkFault::Delay => Ailment { delay_us: random.random_range(5_000..150_000), ..none },
+            LinkFault::Loss => Ailment { loss: random.random_range(0.05..0.6), ..none },
+            LinkFault::Duplicate => Ailment { duplicates: 0.3, ..none },
+            LinkFault::Reorder => Ailment { reordered: 0.3, ..none },
+            LinkFault::Corrupt | LinkFault::Bandwidth => {
+                unreachable!("a plan for a simulation has no such fault")
+            }
+        };
+        self.network.ailments.insert(id, (nodes.iter().copied().collect(), ailment));
+    }
+
     fn strike_simulated(&mut self, kind: Simulated, id: u64, nodes: &[usize], random: &mut ChaCha8Rng) {
-        let set: BTreeSet<usize> = nodes.iter().copied().collect();
-        let mut ail = |ailment| self.network.ailments.insert(id, (set.clone(), ailment));
         match kind {
-            Simulated::Delay => {
-                let delay_us = random.random_range(5_000..150_000);
-                ail(Ailment { delay_us, ..Ailment::default() });
-            }
-            Simulated::Loss => {
-                let loss = random.random_range(0.05..0.6);
-                ail(Ailment { loss, ..Ailment::default() });
-            }
-            Simulated::Duplicate => {
-                ail(Ailment { duplicates: 0.3, ..Ailment::default() });
-            }
-            Simulated::Reorder => {
-                ail(Ailment { reordered: 0.3, ..Ailment::default() });
-            }
             Simulated::PowerLoss => self.down(id, nodes, Crash::Power, random),
             Simulated::TornWrite => self.down(id, nodes, Crash::Torn, random),
             Simulated::SlowDisk => {
@@ -111,10 +112,10 @@ impl World {
             FaultKind::Partition => {
                 self.network.cuts.remove(&id);
             }
+            FaultKind::Link(_) => {
+                self.network.ailments.remove(&id);
+            }
             FaultKind::Simulated(kind) => match kind {
-                Simulated::Delay | Simulated::Loss | Simulated::Duplicate | Simulated::Reorder => {
-                    self.network.ailments.remove(&id);
-                }
                 Simulated::SlowDisk => self.nodes.iter_mut().for_each(|node| node.disk_slowness = 1),
                 Simulated::DiskFull => self.make_room(id),
                 Simulated::Clock => {

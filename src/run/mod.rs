@@ -20,10 +20,12 @@ use rafture_checker::verdict::Verdict;
 use rafture_nemesis::clean;
 use rafture_nemesis::clock::RunClock;
 use rafture_nemesis::cluster::Cluster;
+use rafture_nemesis::fault::FaultKind;
 use rafture_nemesis::hosts::{Hosts, Network};
 use rafture_nemesis::injector::Injector;
 use rafture_nemesis::ledger::{Ledger, LedgerLine, State};
 use rafture_nemesis::process::NodeSpec;
+use rafture_nemesis::schedule;
 use rafture_reports::results::Results;
 use rafture_reports::store::{RunFolder, Store, UtcTime};
 use rafture_reports::{RunView, write_reports, write_results};
@@ -96,6 +98,16 @@ fn drive(plan: &Plan, rafture: PathBuf, stop: watch::Receiver<bool>) -> Result<F
         return Err(Error::Harness(format!(
             "`{}` needs network namespaces: {} (hint: run as root, or see `rafture doctor`)",
             plan.system,
+            network.trim_start_matches("proxy: ")
+        )));
+    }
+    let needs_packets = |episode: &&schedule::Episode| matches!(episode.fault.kind, FaultKind::Link(_));
+    if hosts.network() == Network::Proxy
+        && let Some(episode) = plan.schedule.episodes.iter().find(needs_packets)
+    {
+        return Err(Error::Harness(format!(
+            "`{}` needs network namespaces: {} (hint: run as root, or see `rafture doctor`)",
+            episode.fault.kind,
             network.trim_start_matches("proxy: ")
         )));
     }

@@ -1,19 +1,22 @@
 //! Hosts: where the nodes of a cluster live, and the network between them.
 //!
 //! In reading order: this file is what the rest sees of either kind. `namespaces` gives each node a network namespace,
-//! with `link` (devices, addresses), `filter` (cuts) and `probe` (their proof), all over `netlink`. `proxies` does with
+//! with `link` (devices, addresses), `filter` (cuts) and `probe` (their proof), all over `netlink`; `packets` carries what links
+//! under a `condition` carry. `proxies` does with
 //! no privilege at all. `rootless` makes the first kind possible for an ordinary user.
 
+mod condition;
 mod filter;
 mod link;
 mod namespaces;
 mod netlink;
+mod packets;
 pub mod ports;
 mod probe;
 mod proxies;
 mod rootless;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -23,6 +26,8 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
+pub use condition::Condition;
+pub use probe::Measured;
 pub use rootless::{Privilege, privilege, seek_privilege};
 
 use namespaces::Namespaces;
@@ -175,6 +180,37 @@ impl Hosts {
             Kind::Proxies(proxies) => proxies.cut(links),
         }
         Ok(start.elapsed())
+    }
+
+    /// Puts just these links under conditions; none of them makes all whole. `seed` decides what befalls each packet.
+    ///
+    /// # Errors
+    /// When the kernel refuses, and where there is no packet path: proxies carry streams, not packets.
+    pub fn condition(&mut self, links: BTreeMap<Link, Condition>, seed: u64) -> Result<(), HostsError> {
+        let deed = "put links under conditions";
+        match &mut self.kind {
+            Kind::Namespaces(namespaces) => {
+                namespaces.condition(links, seed).map_err(|source| HostsError { deed, source, hint: "" })
+            }
+            Kind::Proxies(_) if links.is_empty() => Ok(()),
+            Kind::Proxies(_) => Err(HostsError {
+                deed,
+                source: io::Error::from(io::ErrorKind::Unsupported),
+                hint: " (hint: that takes network namespaces, `--network netns`)",
+            }),
+        }
+    }
+
+    /// What becomes of many datagrams on each of these links. The last of them is waited for `patience` at most.
+    ///
+    /// # Errors
+    /// When nothing could be sent at all.
+    pub async fn measure(&self, links: &BTreeSet<Link>, patience: Duration) -> Result<Measured, HostsError> {
+        let result = match &self.kind {
+            Kind::Namespaces(namespaces) => namespaces.measure(links, patience).await,
+            Kind::Proxies(_) => Err(io::Error::from(io::ErrorKind::Unsupported)),
+        };
+        result.map_err(|source| HostsError { deed: "measure the network", source, hint: "" })
     }
 
     /// The links that carry, by trying all of them. Those that are `expected` are waited for, others only a little.

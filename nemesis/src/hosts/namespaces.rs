@@ -9,19 +9,22 @@
 //!
 //! No namespace has a name: each is held by a file descriptor and by the processes in it, and is gone with them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::thread;
+use std::time::Duration;
 
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, SockaddrIn, bind, socket};
 
+use super::condition::Condition;
 use super::link::{self, address};
 use super::netlink::Socket;
-use super::probe::{PROBE_PORT, Probes};
+use super::packets::Packets;
+use super::probe::{Measured, PROBE_PORT, Probes};
 use super::{Addresses, CLIENT_PORT, Link, PEER_PORT, filter};
 
 /// Number of the switch in the network; nodes have 1, 2, …
@@ -31,6 +34,9 @@ const SWITCH: u8 = 254;
 #[derive(Debug)]
 pub(super) struct Namespaces {
     filter: Socket,
+    packets: Packets,
+    cut: BTreeSet<Link>,
+    conditions: BTreeMap<Link, Condition>,
     hosts: Vec<OwnedFd>,
     addresses: Vec<Addresses>,
     probes: Probes,
@@ -77,6 +83,7 @@ impl Namespaces {
         link::configure(&mut switch, SWITCH, &everybody)?;
         let mut filter = Socket::open(SockProtocol::NetlinkNetFilter)?;
         filter::install(&mut filter)?;
+        let packets = Packets::open(count)?;
         let at = |number: usize, port| SocketAddr::new(IpAddr::V4(address(number as u8 + 1)), port);
         let peers: Vec<SocketAddr> = (0..count).map(|number| at(number, PEER_PORT)).collect();
         let addresses = (0..count).map(|number| Addresses {
@@ -86,7 +93,8 @@ impl Namespaces {
         });
         let addresses = addresses.collect();
         let probes = Probes::new(sockets, (0..count).map(|number| at(number, PROBE_PORT)).collect())?;
-        Ok(Namespaces { filter, hosts, addresses, probes })
+        let (cut, conditions) = (BTreeSet::new(), BTreeMap::new());
+        Ok(Namespaces { filter, packets, cut, conditions, hosts, addresses, probes })
     }
 
     pub(super) fn addresses(&self, node: usize) -> &Addresses {
@@ -98,7 +106,39 @@ impl Namespaces {
     }
 
     pub(super) fn cut(&mut self, links: &BTreeSet<Link>) -> io::Result<()> {
-        filter::cut(&mut self.filter, links)
+        self.cut.clone_from(links);
+        self.put_in_force(self.conditions.clone(), None)
+    }
+
+    /// Puts just these links under conditions.
+    pub(super) fn condition(&mut self, links: BTreeMap<Link, Condition>, seed: u64) -> io::Result<()> {
+        self.put_in_force(links, Some(seed))
+    }
+
+    /// The kernel drops what cut and conditioned links carry; what conditioned ones carry that are not cut takes the packet path.
+    fn put_in_force(&mut self, conditions: BTreeMap<Link, Condition>, seed: Option<u64>) -> io::Result<()> {
+        let off_bridge: BTreeSet<Link> = self.cut.iter().chain(conditions.keys()).copied().collect();
+        let mut carried = conditions.clone();
+        carried.retain(|link, _| !self.cut.contains(link));
+        let is_unconditioned = conditions.is_empty() && self.conditions.is_empty();
+        let is_growing = self.conditions.keys().all(|link| conditions.contains_key(link));
+        self.conditions = conditions;
+        // For a moment both paths may carry a packet; never neither.
+        match (is_unconditioned, is_growing) {
+            (true, _) => filter::cut(&mut self.filter, &off_bridge),
+            (false, true) => {
+                self.packets.set(carried, seed)?;
+                filter::cut(&mut self.filter, &off_bridge)
+            }
+            (false, false) => {
+                filter::cut(&mut self.filter, &off_bridge)?;
+                self.packets.set(carried, seed)
+            }
+        }
+    }
+
+    pub(super) async fn measure(&self, links: &BTreeSet<Link>, patience: Duration) -> io::Result<Measured> {
+        self.probes.measure(links, patience).await
     }
 
     pub(super) async fn probe(&self, expected: &BTreeSet<Link>) -> io::Result<BTreeSet<Link>> {

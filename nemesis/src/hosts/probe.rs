@@ -1,7 +1,7 @@
 //! Proof that a cut bites, and that nothing else was cut: a datagram over every link, sent and awaited by the controller
 //! through sockets that live in the hosts' namespaces. No node takes part, so a paused or dead one does not matter.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,6 +19,45 @@ const PATIENCE: Duration = Duration::from_millis(200);
 const REPEAT_INTERVAL: Duration = Duration::from_millis(20);
 /// How long a datagram that should not arrive is waited for, once all that should have are there.
 const GRACE: Duration = Duration::from_millis(10);
+
+/// Datagrams that are sent over each link to measure it, their length, and what they are filled with.
+const DATAGRAMS: u64 = 64;
+const DATAGRAM_BYTES: usize = 200;
+const FILLING: u8 = 0xa5;
+
+/// What became of datagrams over a few links.
+#[derive(Debug, Clone, Default)]
+pub struct Measured {
+    /// How many were sent.
+    pub sent: u64,
+    /// How long each took that arrived, in ascending order.
+    pub took: Vec<Duration>,
+    /// How many came once more.
+    pub repeated: u64,
+    /// How many came behind one that was sent later.
+    pub overtaken: u64,
+    /// How many were not as they had been sent.
+    pub corrupted: u64,
+    /// From the first sending to the last arrival.
+    pub all_took: Duration,
+}
+
+impl Measured {
+    /// How long half of those that arrived took at most.
+    pub fn median(&self) -> Duration {
+        self.took.get(self.took.len() / 2).copied().unwrap_or_default()
+    }
+
+    /// How many did not arrive.
+    pub fn lost(&self) -> u64 {
+        self.sent - self.took.len() as u64
+    }
+
+    /// How many bytes went over each of so many links.
+    pub fn bytes_per_link() -> u64 {
+        DATAGRAMS * DATAGRAM_BYTES as u64
+    }
+}
 
 /// One socket for each host.
 #[derive(Debug)]
@@ -58,6 +97,66 @@ impl Probes {
             sleep(Duration::from_millis(1)).await;
         }
         Ok(arrived)
+    }
+
+    /// What becomes of many datagrams on each of these links.
+    pub(super) async fn measure(&self, links: &BTreeSet<Link>, patience: Duration) -> io::Result<Measured> {
+        let round = self.round.fetch_add(1, Ordering::Relaxed);
+        let start = Instant::now();
+        let mut measured = Measured::default();
+        let mut seen: BTreeMap<(Link, u64), u32> = BTreeMap::new();
+        let mut latest: BTreeMap<Link, u64> = BTreeMap::new();
+        let mut number = 0;
+        loop {
+            if number < DATAGRAMS {
+                for link in links {
+                    let nanoseconds = start.elapsed().as_nanos() as u64;
+                    let mut datagram: Vec<u8> = [round, link.from as u64, number, nanoseconds]
+                        .into_iter()
+                        .flat_map(u64::to_le_bytes)
+                        .collect();
+                    datagram.resize(DATAGRAM_BYTES, FILLING);
+                    measured.sent += 1;
+                    // What a host refuses to send is lost as well.
+                    let _ = self.sockets[link.from].send_to(&datagram, self.addresses[link.to]);
+                }
+                number += 1;
+            }
+            for (to, socket) in self.sockets.iter().enumerate() {
+                let mut datagram = [0; DATAGRAM_BYTES];
+                while let Ok((DATAGRAM_BYTES, _)) = socket.recv_from(&mut datagram) {
+                    let word =
+                        |at: usize| u64::from_le_bytes(datagram[8 * at..8 * at + 8].try_into().expect("8"));
+                    if datagram[32..].iter().any(|&byte| byte != FILLING) {
+                        measured.corrupted += 1;
+                    }
+                    let link = Link { from: word(1) as usize, to };
+                    if word(0) != round || !links.contains(&link) || word(2) >= DATAGRAMS {
+                        continue;
+                    }
+                    let times = seen.entry((link, word(2))).or_default();
+                    *times += 1;
+                    if *times > 1 {
+                        measured.repeated += 1;
+                        continue;
+                    }
+                    let latest = latest.entry(link).or_default();
+                    measured.overtaken += u64::from(word(2) < *latest);
+                    *latest = word(2).max(*latest);
+                    let took = start.elapsed().saturating_sub(Duration::from_nanos(word(3)));
+                    measured.took.push(took);
+                    measured.all_took = start.elapsed();
+                }
+            }
+            let is_complete = number == DATAGRAMS && measured.took.len() as u64 == measured.sent;
+            if is_complete && measured.took.iter().max().is_none_or(|longest| start.elapsed() > 2 * *longest)
+                || start.elapsed() > patience
+            {
+                measured.took.sort_unstable();
+                return Ok(measured);
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
     }
 
     fn send(&self, round: u64, arrived: &BTreeSet<Link>) {
