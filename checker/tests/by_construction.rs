@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use generator::{MODELS, Shape, Twist, generated_with};
 use rafture_checker::check::{Limits, Question, check};
+use rafture_checker::models::ModelKind;
 use rafture_checker::verdict::Verdict;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -16,6 +17,7 @@ const TWISTS: [Twist; 6] =
 
 /// Looks at the clock, each after some thousand steps, until a search is given up.
 const LOOKS_MAX: u64 = 20;
+const LOOKS_MAX_LONG: u64 = 400;
 
 #[test]
 fn what_is_linearizable_by_construction_is_never_called_invalid() {
@@ -45,4 +47,34 @@ fn what_is_linearizable_by_construction_is_never_called_invalid() {
         decided += u64::from(outcome.verdict == Verdict::Valid);
     }
     assert!(decided * 10 > histories * 7, "{decided} of {histories} decided");
+}
+
+/// A search that is narrowed goes back where it cannot go on; that it comes through in the end is seen only in long histories.
+#[test]
+fn long_histories_of_few_values_are_decided() {
+    let variable = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let histories = variable("LONG").unwrap_or(16);
+    let seed = variable("SEED").unwrap_or(20_261_126);
+    println!("seed {seed}, {histories} histories");
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    for number in 0..histories {
+        let shape = Shape {
+            model: [ModelKind::CasRegister, ModelKind::Register][usize::from(number % 4 == 3)],
+            clients: random.random_range(8..24),
+            operations: 20_000,
+            values: random.random_range(3..6),
+            crashes: [0.0, 0.0, 0.01, 0.05][random.random_range(0..4)],
+            keys: 1,
+        };
+        let twist = TWISTS[random.random_range(0..TWISTS.len())];
+        let history = generated_with(&shape, twist, random.random()).history();
+        let looks = AtomicU64::new(0);
+        let out_of_time = || looks.fetch_add(1, Ordering::Relaxed) > LOOKS_MAX_LONG;
+        let limits = Limits { out_of_time: &out_of_time, memory_bytes: Some(1 << 28), ..Limits::NONE };
+        let outcome = check(&history, &Question::strongest(shape.model), &limits).expect("the shape");
+        let what = || format!("history {number}, seed {seed}, {shape:?}, {twist:?}: {outcome:#?}");
+        assert_eq!(outcome.verdict, Verdict::Valid, "{}", what());
+        let looks = looks.into_inner();
+        println!("{shape:?}, {twist:?}: {looks} looks at the clock");
+    }
 }

@@ -124,7 +124,8 @@ impl<'p, T: Clone + Eq, S: Slots> Broadening<'p, T, S> {
             let keep = self.kept.partition_point(|situation| situation.rank <= target);
             self.kept.truncate(keep.max(1));
             self.width = Width { most: WIDTH * WIDENING.pow(self.tries), is_loose: true };
-            self.until = rank + RETREAT;
+            // Never less than before, or two difficulties close together would be gone back and forth between for ever.
+            self.until = self.until.max(rank + RETREAT);
         }
         self.forward.now = self.kept.last().expect("the beginning is kept").clone();
     }

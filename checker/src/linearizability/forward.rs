@@ -12,8 +12,10 @@
 //! - A state that completed calls still need is not left when no call remains that could make it again.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 use std::rc::Rc;
+
+use hashbrown::HashMap;
 
 use super::frontier::{Configuration, START, Step, Taken, Trail, insert};
 use super::machine::{Hints, Known, NONE, Steps};

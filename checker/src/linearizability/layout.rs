@@ -5,7 +5,7 @@
 //! are few, each has a *slot* of its own while it is open, and so a bit mask of slots tells them apart: the size of a
 //! configuration does not depend on the length of the history.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use super::problem::Problem;
 use super::slots::Slots;

@@ -2,7 +2,7 @@
 //!
 //! The one idea: an operation that never completed need not have happened, so those that nobody can have observed are left out here.
 
-use std::collections::{HashMap, HashSet};
+use hashbrown::{HashMap, HashSet};
 
 use super::machine::{Hints, Known, NONE};
 use super::timed::Timed;
