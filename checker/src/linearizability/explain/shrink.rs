@@ -25,8 +25,11 @@ const STEPS_MAX: u64 = 8_000_000;
 const LAID_OUT_MAX: usize = 24_000_000;
 
 /// The first stretch that is tried has so many completed operations, and so many more in each further one.
-const STRETCH: usize = 64;
+const STRETCH: usize = 8;
 const STRETCH_GROWTH: usize = 8;
+
+/// What is left of so many operations at most is remembered, so that it is not searched again.
+const REMEMBERED_MAX: usize = 256;
 
 /// From so many operations on, a monitor is asked first: it is faster than the search, but not where there is little to do.
 const MONITORED_MIN: usize = 2000;
@@ -49,7 +52,7 @@ pub(super) struct Shrunk<C> {
 }
 
 /// What remains of the whole.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Cut {
     kept: Vec<usize>,
     /// In ascending order; others are struck out. Empty where the object does not consist of values.
@@ -80,6 +83,8 @@ struct Shrink<'k, 'l, M: Model> {
     laid_out: usize,
     /// By index, filled as they are asked for.
     sources: HashMap<usize, Vec<usize>>,
+    /// Whether they fail: leaving out one call or another often leaves the same.
+    tried: HashMap<Cut, bool>,
 }
 
 /// Shrinks a key of which `rank` completed operations can be ordered, but not all. `core`: some that suffice to fail.
@@ -92,7 +97,8 @@ pub(super) fn shrink<M: Model>(
     let (model, timed) = (&key.model, &key.timed[..]);
     let rule = Rule::of(model, timed);
     let sources = HashMap::new();
-    let mut shrink = Shrink { model, timed, rule, limits, steps: 0, laid_out: 0, sources };
+    let tried = HashMap::new();
+    let mut shrink = Shrink { model, timed, rule, limits, steps: 0, laid_out: 0, sources, tried };
     let mut cut = shrink.start(core, rank);
     let mut minimal = shrink.drop_items(&mut cut);
     if matches!(shrink.rule, Rule::Values) && cut.end != u32::MAX {
@@ -290,6 +296,17 @@ impl<M: Model> Shrink<'_, '_, M> {
 
     /// Whether it has no order; `None` if that could not be found out.
     fn fails(&mut self, cut: &Cut) -> Option<bool> {
+        if let Some(&fails) = self.tried.get(cut) {
+            return Some(fails);
+        }
+        let fails = self.has_no_order(cut)?;
+        if cut.kept.len() <= REMEMBERED_MAX {
+            self.tried.insert(cut.clone(), fails);
+        }
+        Some(fails)
+    }
+
+    fn has_no_order(&mut self, cut: &Cut) -> Option<bool> {
         self.laid_out += cut.kept.len();
         let calls = self.calls(cut);
         if calls.len() >= MONITORED_MIN
