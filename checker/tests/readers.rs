@@ -169,6 +169,17 @@ fn read(
     reader.finish()
 }
 
+/// A number that is too long for JSON is a text there, and the same text as a key.
+#[test]
+fn long_numbers_are_written_as_they_are_read_again() {
+    let edn = b"{:type :invoke :f :read :process 4 :value nil}\n{:type :ok :f :read :process 4 :value {99999999999999999999999 1}}\n";
+    let recorded = read(Some(Format::Edn), edn, |left| left).expect("a history");
+    let text = written(&recorded, true);
+    let again = read(Some(Format::Edn), text.as_bytes(), |left| left).expect("what was written");
+    assert_eq!(written(&again, false), written(&recorded, false), "{text}");
+    assert!(written(&recorded, false).contains(r#"{"99999999999999999999999":1}"#), "{text}");
+}
+
 /// Whether it was accepted.
 fn try_input(format: Option<Format>, text: &[u8], random: &mut ChaCha8Rng) -> bool {
     let whole = read(format, text, |left| left);

@@ -172,9 +172,12 @@ impl Values {
         }
     }
 
-    /// The key of a map as a text; one that is none is its JSON.
+    /// The key of a map as a text; one that is none is its JSON, and a number that JSON would round its digits.
     pub(super) fn key_name(&self, key: Datum) -> String {
-        self.as_text(key).map_or_else(|| self.to_json(key).to_string(), str::to_owned)
+        match self.to_json(key) {
+            Value::String(text) => text,
+            other => other.to_string(),
+        }
     }
 
     /// Bytes that the table takes, about.
