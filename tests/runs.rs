@@ -110,6 +110,35 @@ fn etcd_survives_bad_links() {
     }
 }
 
+/// Clocks of nodes that jump, drift and sway by minutes and by half; leases are off.
+const CLOCKS: &str = "--nodes 3 --time-limit 8s --interval 600ms --quiet 1s --faults clock --seed";
+
+fn check_clocks(store: &Path, (code, results): (i32, Value)) {
+    assert_eq!((code, &results["verdict"]), (0, &"valid".into()), "{results:#}");
+    let counts = ["planned", "applied", "proven"].map(|what| count(&results, "clock", what));
+    assert!(counts[0] >= 5 && counts == [counts[0]; 3], "{:#}", results["faults"]);
+    let ledger = fs::read_to_string(store.join("latest/faults.jsonl")).expect("a ledger");
+    assert!(
+        ledger.contains("wall clock reads ") && ledger.contains("monotonic clock is right (to 0.0"),
+        "{ledger}"
+    );
+}
+
+#[test]
+fn bent_clocks_are_survived_and_proven() {
+    let store = tempfile::tempdir().expect("a folder");
+    let results = run(store.path(), &format!("{CLOCKS} 32"));
+    check_clocks(store.path(), results);
+}
+
+#[test]
+fn etcd_survives_bent_clocks() {
+    let store = tempfile::tempdir().expect("a folder");
+    if let Some(results) = run_etcd(store.path(), &format!("{CLOCKS} 31")) {
+        check_clocks(store.path(), results);
+    }
+}
+
 #[test]
 fn what_takes_packets_is_refused_where_there_are_none() {
     let store = tempfile::tempdir().expect("a folder");

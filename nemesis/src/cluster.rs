@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use thiserror::Error;
 
+use crate::clocks::{Change, Sighting};
 use crate::hosts::{Condition, Hosts, HostsError, Link};
 use crate::process::{self, NodeSpec, Process, Spawner};
 
@@ -156,6 +157,67 @@ impl Cluster {
             }
         }
         Ok(())
+    }
+
+    /// Bends the clocks of nodes, of each by its own change, as long as its process lives. Gives the processes.
+    ///
+    /// # Errors
+    /// When one is gone or cannot be stopped for it.
+    pub fn bend_clocks(&mut self, changes: &BTreeMap<usize, Change>) -> Result<Vec<u32>, NodeError> {
+        self.notice_crashes();
+        // Nobody waits for a disk before all are bent.
+        let (mut processes, mut away) = (Vec::new(), Vec::new());
+        for (&node, change) in changes {
+            let Node { spec, process, .. } = &mut self.nodes[node];
+            if let Some(process) = process {
+                let bent = process.clocks().and_then(|clocks| clocks.set(change));
+                away.push(bent.map_err(|source| failed("bend the clocks of", &spec.name, source))?);
+                processes.push(process.id());
+            }
+        }
+        Ok(processes)
+    }
+
+    /// How long it took to bend the clocks of a node the last time; nothing if it is down.
+    pub fn clocks_took(&mut self, node: usize) -> Duration {
+        let clocks = self.nodes[node].process.as_mut().and_then(Process::bent_clocks);
+        clocks.map_or(Duration::ZERO, |clocks| clocks.took())
+    }
+
+    /// Makes a node read its clocks. One that is down reads none.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub fn look_at_clocks(&mut self, node: usize) -> Result<Option<[Sighting; 2]>, NodeError> {
+        let Node { spec, process, .. } = &mut self.nodes[node];
+        let seen = process.as_mut().map(|process| process.clocks()?.look()).transpose();
+        seen.map_err(|source| failed("read the clocks of", &spec.name, source))
+    }
+
+    /// Sets the clocks of nodes right. A node that was started again meanwhile has right ones.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn restore_clocks(&mut self, nodes: &[usize]) -> Result<(), NodeError> {
+        let mut restored = Ok(());
+        for &node in nodes {
+            let Node { spec, process, .. } = &mut self.nodes[node];
+            if let Some(clocks) = process.as_mut().and_then(Process::bent_clocks) {
+                let done = clocks.restore();
+                restored =
+                    restored.and(done.map_err(|source| failed("restore the clocks of", &spec.name, source)));
+            }
+        }
+        restored
+    }
+
+    /// Takes the last traces of bent clocks away that are right again.
+    pub fn settle_clocks(&mut self) {
+        for Node { process, .. } in &mut self.nodes {
+            if let Some(clocks) = process.as_mut().and_then(Process::bent_clocks) {
+                clocks.settle();
+            }
+        }
     }
 
     fn signal(&self, nodes: &[usize], signal: Signal, deed: &'static str) -> Result<Vec<u32>, NodeError> {

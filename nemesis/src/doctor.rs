@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::statvfs::statvfs;
 
+use crate::clocks;
 use crate::hosts::{Hosts, NetworkChoice, privilege};
 
 /// One thing that was tried.
@@ -44,6 +45,7 @@ pub fn examine(store: &Path) -> Vec<Finding> {
         user_namespaces(),
         device("FUSE", "/dev/fuse", "no faults of disks under a running program"),
         device("TAP", "/dev/net/tun", "no packet path of our own by TAP; AF_PACKET may do"),
+        clocks(),
         open_files(),
         free_space(folder),
         syncs(folder),
@@ -87,6 +89,16 @@ fn device(name: &'static str, path: &str, cost: &'static str) -> Finding {
     let works = opened.is_ok();
     let detail = opened.map_or_else(|error| format!("{path}: {error}"), |_| format!("{path} can be opened"));
     Finding { name, works, detail, cost }
+}
+
+fn clocks() -> Finding {
+    let tried = clocks::check();
+    Finding {
+        name: "ptrace and vDSO",
+        works: tried.is_ok(),
+        detail: tried.unwrap_or_else(|error| error),
+        cost: "no faults of clocks",
+    }
 }
 
 fn open_files() -> Finding {

@@ -21,6 +21,8 @@ pub enum FaultKind {
     Pause,
     /// Links between nodes carry nothing.
     Partition,
+    /// The target's clocks run too fast or too slow, or jump.
+    Clock,
     /// Links from and to the target do something to what they carry.
     #[serde(untagged)]
     Link(LinkFault),
@@ -59,8 +61,6 @@ pub enum Simulated {
     SlowDisk,
     /// There is no room on the target's disk.
     DiskFull,
-    /// The target's clocks run too fast or too slow, and its wall clock jumps.
-    Clock,
     /// A member goes and another comes.
     Membership,
     /// The leader hands over.
@@ -175,7 +175,7 @@ const KINDS: [(FaultKind, &str); 16] = [
     (FaultKind::Simulated(Simulated::TornWrite), "torn-write"),
     (FaultKind::Simulated(Simulated::SlowDisk), "slow-disk"),
     (FaultKind::Simulated(Simulated::DiskFull), "disk-full"),
-    (FaultKind::Simulated(Simulated::Clock), "clock"),
+    (FaultKind::Clock, "clock"),
     (FaultKind::Simulated(Simulated::Membership), "membership"),
     (FaultKind::Simulated(Simulated::Transfer), "transfer"),
 ];
@@ -238,9 +238,11 @@ impl FaultSpec {
         }
         let fault = |shape, target| Fault { kind: self.kind, shape, target: self.target.unwrap_or(target) };
         match self.kind {
-            FaultKind::Kill | FaultKind::Pause | FaultKind::Link(_) | FaultKind::Simulated(_) => {
-                targets.map(|target| fault(None, target)).to_vec()
-            }
+            FaultKind::Kill
+            | FaultKind::Pause
+            | FaultKind::Link(_)
+            | FaultKind::Clock
+            | FaultKind::Simulated(_) => targets.map(|target| fault(None, target)).to_vec(),
             FaultKind::Partition => {
                 staple.chain(rare).map(|(shape, target)| fault(Some(shape), target)).collect()
             }
@@ -255,7 +257,7 @@ impl FaultSpec {
         let needed_for_shape = match (self.kind, self.shape) {
             (FaultKind::Partition, shape) => shape.map_or(2, Shape::nodes_min),
             (FaultKind::Link(_), _) => 2,
-            (FaultKind::Kill | FaultKind::Pause | FaultKind::Simulated(_), _) => 1,
+            (FaultKind::Kill | FaultKind::Pause | FaultKind::Clock | FaultKind::Simulated(_), _) => 1,
         };
         let needed = match self.target {
             Some(Target::Node(NodeNumber(number))) => number.max(needed_for_shape),

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::clock::RunClock;
+use crate::clocks::{Change, SKEW_SHOWS_AFTER_MS};
 use crate::cluster::{Cluster, NodeError, NodeState};
 use crate::fault::{Fault, FaultKind, Target};
 use crate::grudge::{choose, describe, grudge};
@@ -60,6 +61,8 @@ struct Deed {
     cut: BTreeSet<Link>,
     /// Links that it puts under a condition.
     conditions: BTreeMap<Link, Condition>,
+    /// What becomes of the clocks of each node.
+    clocks: BTreeMap<usize, Change>,
     seed: u64,
     /// It was meant for the leader, but struck another.
     leaderless: bool,
@@ -144,6 +147,7 @@ impl<'a> Injector<'a> {
     async fn wait(&mut self, moment: Duration, stop: &mut watch::Receiver<bool>) -> bool {
         loop {
             self.cluster.notice_crashes();
+            self.cluster.settle_clocks();
             let left = moment.saturating_sub(Duration::from_nanos(self.clock.now()));
             if *stop.borrow() || left.is_zero() {
                 return !*stop.borrow();
@@ -203,7 +207,7 @@ impl<'a> Injector<'a> {
             FaultKind::Kill => {
                 [NodeState::Up, NodeState::Paused].map(|state| self.cluster.in_state(state)).concat()
             }
-            FaultKind::Pause => self.cluster.in_state(NodeState::Up),
+            FaultKind::Pause | FaultKind::Clock => self.cluster.in_state(NodeState::Up),
             FaultKind::Partition | FaultKind::Link(_) | FaultKind::Simulated(_) => (0..count).collect(),
         };
         let nodes = choose(fault.target, count, &available, leader, &mut random);
@@ -216,7 +220,11 @@ impl<'a> Injector<'a> {
             let is_struck = |link: &Link| nodes.contains(&link.from) || nodes.contains(&link.to);
             conditions.extend(Link::all(count).filter(is_struck).map(|link| (link, condition)));
         }
-        Deed { fault, nodes, cut, conditions, seed: episode.seed, leaderless }
+        let mut clocks = BTreeMap::new();
+        if fault.kind == FaultKind::Clock {
+            clocks.extend(nodes.iter().map(|&node| (node, Change::draw(&mut random))));
+        }
+        Deed { fault, nodes, cut, conditions, clocks, seed: episode.seed, leaderless }
     }
 
     /// Does it; gives the processes that it was done to.
@@ -226,6 +234,7 @@ impl<'a> Injector<'a> {
             FaultKind::Pause => Ok(self.cluster.pause(&deed.nodes)?),
             FaultKind::Partition => Ok(self.cluster.cut(&deed.cut).map(|_| Vec::new())?),
             FaultKind::Link(_) => Ok(self.condition(deed.seed).map(|()| Vec::new())?),
+            FaultKind::Clock => Ok(self.cluster.bend_clocks(&deed.clocks)?),
             FaultKind::Simulated(_) => unreachable!("a plan for real processes has no such fault"),
         }
     }
@@ -259,6 +268,9 @@ impl<'a> Injector<'a> {
         if deed.fault.kind == FaultKind::Partition {
             return self.prove_cut(&deed.cut).await;
         }
+        if deed.fault.kind == FaultKind::Clock {
+            return self.prove_clocks(&deed.clocks).await;
+        }
         // Killing and pausing wait for the fact: the process was reaped, or all of its threads stand still.
         let fact = if deed.fault.kind == FaultKind::Kill { "is gone" } else { "stands still" };
         let words: Vec<String> =
@@ -267,6 +279,23 @@ impl<'a> Injector<'a> {
             true => Err("no process was there to strike".into()),
             false => Ok(words.join(", ")),
         }
+    }
+
+    /// Makes nodes read their clocks.
+    async fn prove_clocks(&mut self, changes: &BTreeMap<usize, Change>) -> Result<String, String> {
+        if changes.values().any(Change::is_gradual) {
+            sleep(Duration::from_millis(SKEW_SHOWS_AFTER_MS)).await;
+        }
+        let mut words = Vec::new();
+        for (&node, change) in changes {
+            let seen = self.cluster.look_at_clocks(node).map_err(|error| error.to_string())?;
+            let took_ms = self.cluster.clocks_took(node).as_secs_f64() * 1e3;
+            let name = self.cluster.name(node);
+            let seen = seen.ok_or_else(|| format!("{name} is gone"))?;
+            let evidence = change.judge(seen).map_err(|error| format!("{name}: {error}"))?;
+            words.push(format!("{name}, bent within {took_ms:.3} ms: {evidence}"));
+        }
+        Ok(words.join("; "))
     }
 
     /// Tries every link: those that are cut must carry nothing, and all others must carry.
@@ -307,6 +336,7 @@ impl<'a> Injector<'a> {
                 self.in_force.insert(id, deed.clone());
                 undone
             }
+            FaultKind::Clock => self.cluster.restore_clocks(&deed.nodes).map_err(DeedError::from),
             FaultKind::Simulated(_) => Ok(()),
         };
         if let Err(error) = undone {
@@ -362,6 +392,13 @@ impl<'a> Injector<'a> {
                 let condition = deed.conditions.values().next().copied().unwrap_or_default();
                 format!("from and to {}: {condition}", names.join(" "))
             }
+            FaultKind::Clock => {
+                let words = deed
+                    .clocks
+                    .iter()
+                    .map(|(&node, change)| format!("{}: {change}", self.cluster.name(node)));
+                words.collect::<Vec<_>>().join("; ")
+            }
             FaultKind::Simulated(_) => names.join(" "),
         };
         match deed.leaderless {
@@ -389,6 +426,7 @@ impl Deed {
             FaultKind::Pause => "continue the processes",
             FaultKind::Partition => "cut no link",
             FaultKind::Link(_) => "make the links whole",
+            FaultKind::Clock => "set the clocks right",
             FaultKind::Simulated(_) => "none",
         }
     }

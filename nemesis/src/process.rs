@@ -17,6 +17,7 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{Pid, getppid};
 
 use crate::clean::{self, CONTROLLER_VARIABLE};
+use crate::clocks::ProcessClocks;
 
 /// How much of a node's last words is shown.
 const LAST_LINES: usize = 3;
@@ -44,6 +45,8 @@ pub struct Process {
     log: PathBuf,
     /// Where in the log this life of the node begins.
     log_start: u64,
+    /// Once they have been bent. Another life of the node has clocks of its own.
+    clocks: Option<ProcessClocks>,
 }
 
 /// A thread that starts processes. The kernel kills a process whose parent-death signal is set when the *thread* that
@@ -114,12 +117,29 @@ impl Process {
         }
         let log = spec.folder.join("stderr.log");
         let log_start = fs::metadata(&log)?.len();
-        Ok(Process { child: spawner.spawn(command)?, log, log_start })
+        Ok(Process { child: spawner.spawn(command)?, log, log_start, clocks: None })
     }
 
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Its clocks, to be bent.
+    ///
+    /// # Errors
+    /// When it has ended, or they cannot be.
+    pub fn clocks(&mut self) -> io::Result<&mut ProcessClocks> {
+        let clocks = match self.clocks.take() {
+            Some(clocks) => clocks,
+            None => ProcessClocks::of(self.id())?,
+        };
+        Ok(self.clocks.insert(clocks))
+    }
+
+    /// Its clocks, if they have ever been bent.
+    pub fn bent_clocks(&mut self) -> Option<&mut ProcessClocks> {
+        self.clocks.as_mut()
     }
 
     /// How it ended, if it has. Whatever it has started goes with it.

@@ -31,7 +31,7 @@ impl World {
             | FaultKind::Simulated(Simulated::PowerLoss | Simulated::TornWrite) => {
                 (0..self.nodes.len()).filter(|&node| self.nodes[node].up.is_some()).collect()
             }
-            FaultKind::Partition | FaultKind::Link(_) | FaultKind::Simulated(_) => {
+            FaultKind::Partition | FaultKind::Link(_) | FaultKind::Clock | FaultKind::Simulated(_) => {
                 (0..self.nodes.len()).collect()
             }
         };
@@ -55,6 +55,7 @@ impl World {
                 self.network.cuts.insert(id, links);
             }
             FaultKind::Link(kind) => self.strike_links(kind, id, &nodes, &mut random),
+            FaultKind::Clock => nodes.iter().for_each(|&node| self.skew(node, &mut random)),
             FaultKind::Simulated(kind) => self.strike_simulated(kind, id, &nodes, &mut random),
         }
     }
@@ -90,7 +91,6 @@ impl World {
                     }
                 }
             }
-            Simulated::Clock => nodes.iter().for_each(|&node| self.skew(node, random)),
             Simulated::Membership => self.change_members(random),
             Simulated::Transfer => {
                 let target = random.random_range(0..self.nodes.len()) as u32 + 1;
@@ -115,15 +115,15 @@ impl World {
             FaultKind::Link(_) => {
                 self.network.ailments.remove(&id);
             }
+            FaultKind::Clock => {
+                for node in &mut self.nodes {
+                    let ahead = node.clock.read(now).wall_ms - node.clock.read(now).now.0 / 1_000_000;
+                    node.clock.change(now, 1_000_000, ahead);
+                }
+            }
             FaultKind::Simulated(kind) => match kind {
                 Simulated::SlowDisk => self.nodes.iter_mut().for_each(|node| node.disk_slowness = 1),
                 Simulated::DiskFull => self.make_room(id),
-                Simulated::Clock => {
-                    for node in &mut self.nodes {
-                        let ahead = node.clock.read(now).wall_ms - node.clock.read(now).now.0 / 1_000_000;
-                        node.clock.change(now, 1_000_000, ahead);
-                    }
-                }
                 Simulated::Membership => self.restore_members(),
                 Simulated::Transfer | Simulated::PowerLoss | Simulated::TornWrite => {}
             },

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rafture_nemesis::fault::{FaultKind, FaultSpec, Simulated};
+use rafture_nemesis::fault::{FaultKind, FaultSpec};
 use rafture_nemesis::schedule::{Schedule, ScheduleError};
 use rafture_node::rules::Rules;
 use rand::{RngExt, SeedableRng};
@@ -68,7 +68,7 @@ impl Plan {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let PlanOptions { nodes, time_limit, interval, ref faults, .. } = options;
         let schedule = Schedule::random(random.random(), faults, interval, time_limit, nodes)?;
-        let changes_clocks = faults.iter().any(|spec| spec.kind == FaultKind::Simulated(Simulated::Clock));
+        let changes_clocks = faults.iter().any(|spec| spec.kind == FaultKind::Clock);
         // A third of the clusters read by lease, and keep their clocks within its bound.
         let lease_drift = random.random_bool(0.33).then_some(0.1);
         let drift_ppm = match (lease_drift, changes_clocks) {

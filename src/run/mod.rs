@@ -19,6 +19,7 @@ use rafture_checker::online::Watch;
 use rafture_checker::verdict::Verdict;
 use rafture_nemesis::clean;
 use rafture_nemesis::clock::RunClock;
+use rafture_nemesis::clocks;
 use rafture_nemesis::cluster::Cluster;
 use rafture_nemesis::fault::FaultKind;
 use rafture_nemesis::hosts::{Hosts, Network};
@@ -110,6 +111,11 @@ fn drive(plan: &Plan, rafture: PathBuf, stop: watch::Receiver<bool>) -> Result<F
             episode.fault.kind,
             network.trim_start_matches("proxy: ")
         )));
+    }
+    if plan.schedule.episodes.iter().any(|episode| episode.fault.kind == FaultKind::Clock) {
+        clocks::check().map_err(|lack| {
+            Error::Harness(format!("`clock` cannot be done here: {lack} (hint: see `rafture doctor`)"))
+        })?;
     }
     eprintln!("{}: {} nodes of {} on {network}, seed {}", plan.name, plan.nodes, plan.system, plan.seed);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
