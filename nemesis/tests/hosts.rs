@@ -59,12 +59,12 @@ fn cuts_of_proxies_stop_what_they_name() {
     with_hosts(NetworkChoice::Proxy, 5, cuts_stop_what_they_name);
 }
 
-/// A thread that plays node `node`: it listens where the node would, and sends back what it hears.
-fn echo(hosts: &Hosts, node: usize) {
+/// A thread that plays node `node`: it listens where the node would, and sends back what it hears, to one connection.
+fn echo(hosts: &Hosts, node: usize) -> std::thread::JoinHandle<()> {
     let namespace = hosts.namespace(node).map(|namespace| namespace.try_clone_to_owned().expect("a copy"));
     let address = hosts.addresses(node).peer;
     let (ready, wait) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
+    let thread = std::thread::spawn(move || {
         if let Some(namespace) = namespace {
             setns(namespace, CloneFlags::CLONE_NEWNET).expect("a namespace");
         }
@@ -75,6 +75,7 @@ fn echo(hosts: &Hosts, node: usize) {
         while stream.read_exact(&mut byte).is_ok() && stream.write_all(&byte).is_ok() {}
     });
     wait.recv().expect("it listens");
+    thread
 }
 
 /// The connection that node `from` opens to node `to`.
@@ -176,7 +177,7 @@ fn links_under_a_condition_do_what_it_says_and_others_stay_whole() {
 
 /// How long a byte takes there and back, at best; and how many bytes pass in a second.
 fn speed(hosts: &Hosts, bytes: usize) -> (Duration, f64) {
-    echo(hosts, 1);
+    let echo = echo(hosts, 1);
     let mut stream = connect(hosts, 0, 1);
     stream.set_nodelay(true).expect("a connection");
     let mut byte = [0];
@@ -188,6 +189,8 @@ fn speed(hosts: &Hosts, bytes: usize) -> (Duration, f64) {
     });
     let round_trip = round_trip.min().expect("some");
     drop(stream);
+    // It gives the port free.
+    echo.join().expect("no panic");
     let sink = sink(hosts, 1);
     let mut stream = connect(hosts, 0, 1);
     let start = Instant::now();
