@@ -6,7 +6,7 @@ mod generator;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use generator::{MODELS, Shape, Twist, generated_with};
-use rafture_checker::check::{Limits, Question, check};
+use rafture_checker::check::{Limits, Outcome, Question, check};
 use rafture_checker::models::ModelKind;
 use rafture_checker::verdict::Verdict;
 use rand::{RngExt, SeedableRng};
@@ -17,11 +17,24 @@ const TWISTS: [Twist; 6] =
 
 /// Looks at the clock, each after some thousand steps, until a search is given up.
 const LOOKS_MAX: u64 = 20;
+/// The same for long ones.
 const LOOKS_MAX_LONG: u64 = 400;
+
+/// The outcome for a history of that shape, with so many looks at the clock.
+fn judged(shape: &Shape, twist: Twist, seed: u64, looks_max: u64) -> Outcome {
+    let history = generated_with(shape, twist, seed).history();
+    let looks = AtomicU64::new(0);
+    let out_of_time = || looks.fetch_add(1, Ordering::Relaxed) > looks_max;
+    let limits = Limits { out_of_time: &out_of_time, memory_bytes: Some(1 << 28), ..Limits::NONE };
+    check(&history, &Question::strongest(shape.model), &limits).expect("the shape")
+}
+
+fn variable(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
+}
 
 #[test]
 fn what_is_linearizable_by_construction_is_never_called_invalid() {
-    let variable = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
     let histories = variable("HISTORIES").unwrap_or(1100);
     let seed = variable("SEED").unwrap_or(20_261_125);
     println!("seed {seed}, {histories} histories");
@@ -37,11 +50,7 @@ fn what_is_linearizable_by_construction_is_never_called_invalid() {
             keys: 1,
         };
         let twist = TWISTS[random.random_range(0..TWISTS.len())];
-        let history = generated_with(&shape, twist, random.random()).history();
-        let looks = AtomicU64::new(0);
-        let out_of_time = || looks.fetch_add(1, Ordering::Relaxed) > LOOKS_MAX;
-        let limits = Limits { out_of_time: &out_of_time, memory_bytes: Some(1 << 28), ..Limits::NONE };
-        let outcome = check(&history, &Question::strongest(shape.model), &limits).expect("the shape");
+        let outcome = judged(&shape, twist, random.random(), LOOKS_MAX);
         let what = || format!("history {number}, seed {seed}, {shape:?}, {twist:?}: {outcome:#?}");
         assert_ne!(outcome.verdict, Verdict::Invalid, "{}", what());
         decided += u64::from(outcome.verdict == Verdict::Valid);
@@ -52,7 +61,6 @@ fn what_is_linearizable_by_construction_is_never_called_invalid() {
 /// A search that is narrowed goes back where it cannot go on; that it comes through in the end is seen only in long histories.
 #[test]
 fn long_histories_of_few_values_are_decided() {
-    let variable = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
     let histories = variable("LONG").unwrap_or(16);
     let seed = variable("SEED").unwrap_or(20_261_126);
     println!("seed {seed}, {histories} histories");
@@ -67,14 +75,8 @@ fn long_histories_of_few_values_are_decided() {
             keys: 1,
         };
         let twist = TWISTS[random.random_range(0..TWISTS.len())];
-        let history = generated_with(&shape, twist, random.random()).history();
-        let looks = AtomicU64::new(0);
-        let out_of_time = || looks.fetch_add(1, Ordering::Relaxed) > LOOKS_MAX_LONG;
-        let limits = Limits { out_of_time: &out_of_time, memory_bytes: Some(1 << 28), ..Limits::NONE };
-        let outcome = check(&history, &Question::strongest(shape.model), &limits).expect("the shape");
+        let outcome = judged(&shape, twist, random.random(), LOOKS_MAX_LONG);
         let what = || format!("history {number}, seed {seed}, {shape:?}, {twist:?}: {outcome:#?}");
         assert_eq!(outcome.verdict, Verdict::Valid, "{}", what());
-        let looks = looks.into_inner();
-        println!("{shape:?}, {twist:?}: {looks} looks at the clock");
     }
 }

@@ -115,13 +115,11 @@ impl<'p, T: Clone + Eq, S: Slots> Forward<'p, T, S> {
             is_unseen: false,
             trail: START,
         };
+        let known = |table: &[u32], is_known: bool| if is_known { table.to_vec() } else { Vec::new() };
         let foresight = Foresight {
-            needs: problem.needs.clone(),
-            makers: problem.makers.clone(),
-            needed_for_ever: match problem.sees_any_by_open {
-                true => Vec::new(),
-                false => problem.needed_by_open.clone(),
-            },
+            needs: known(&problem.needs, problem.knows_needs),
+            makers: known(&problem.makers, problem.knows_needs && problem.knows_makers),
+            needed_for_ever: if problem.knows_needs { problem.needed_by_open.clone() } else { Vec::new() },
         };
         let now = Situation {
             rank: 0,
@@ -322,16 +320,24 @@ impl<'p, T: Clone + Eq, S: Slots> Forward<'p, T, S> {
                 reach(new);
             }
         }
-        let number = self.machine.number(&at.state).unwrap_or(NONE);
-        let here = self.classes_needing.get(&number).map_or(&[][..], Vec::as_slice);
-        let classes = here.iter().chain(&self.classes_anywhere);
-        let classes: Vec<u32> = classes.copied().filter(|&class| wanted.classes[class as usize]).collect();
-        for class in classes {
+        for class in self.classes_at(&at.state) {
+            if !wanted.classes[class as usize] {
+                continue;
+            }
             if let Some(new) = self.taken(&at, class, &wanted) {
                 reach(new);
             }
         }
         self.now.is_cut |= is_cut;
+    }
+
+    /// Classes that may be possible in the state.
+    fn classes_at(&self, state: &T) -> Vec<u32> {
+        let Some(number) = self.machine.number(state) else {
+            return (0..self.classes.len() as u32).collect();
+        };
+        let here = self.classes_needing.get(&number).map_or(&[][..], Vec::as_slice);
+        here.iter().chain(&self.classes_anywhere).copied().collect()
     }
 
     /// After the open call at `place`, if it may be next.

@@ -40,7 +40,7 @@ impl<T: Eq, S: Slots> Configuration<T, S> {
         self.covers_but_for_taken(other) && self.taken.is_within(&other.taken)
     }
 
-    /// The same, if it did not matter which operations were taken of those that are open for ever, but only how many.
+    /// The same, if it did not matter which operations were taken of those that are open for ever, but only what they cost.
     pub(super) fn covers_loosely(&self, other: &Configuration<T, S>) -> bool {
         self.covers_but_for_taken(other) && self.taken.price <= other.taken.price
     }
@@ -54,7 +54,7 @@ impl<T: Eq, S: Slots> Configuration<T, S> {
 }
 
 /// Puts `new` into the set, unless one is there that covers it; those that it covers go. Loosely, one that is the same but for what
-/// it took covers those that took more. Tells whether anything was left out for that reason alone.
+/// it took covers those that paid more. Tells whether anything was left out for that reason alone.
 pub(super) fn insert<T: Eq, S: Slots>(
     set: &mut Vec<Configuration<T, S>>,
     new: Configuration<T, S>,

@@ -24,9 +24,12 @@ pub(super) struct Problem<'k> {
     pub(super) makers: Vec<u32>,
     /// Whether a call that is open for ever needs it.
     pub(super) needed_by_open: Vec<bool>,
-    /// Whether a call may have seen any state: one that completed, and one that is open for ever.
+    /// Whether a completed call may have seen any state.
     pub(super) sees_any: bool,
-    pub(super) sees_any_by_open: bool,
+    /// Whether hints tell of every call what it needs, and of every one that is no read what it makes: only then do the tables
+    /// say that a state is not needed, or not made, any more.
+    pub(super) knows_needs: bool,
+    pub(super) knows_makers: bool,
     /// The most that were open at once, of those that completed.
     pub(super) width: usize,
     initial: Option<u32>,
@@ -49,10 +52,15 @@ impl<'k> Problem<'k> {
             makers: Vec::new(),
             needed_by_open: Vec::new(),
             sees_any: false,
-            sees_any_by_open: false,
+            knows_needs: false,
+            knows_makers: initial.is_some()
+                && known.iter().all(|call| call.is_read || call.hints.makes != NONE),
             initial,
         };
         problem.sees_any = problem.completions.iter().any(|&at| problem.hints(at).sees_any());
+        // A read that never completed says nothing.
+        let has_hints = |call: &Known| call.is_read || !call.hints.sees_any();
+        problem.knows_needs = !problem.sees_any && known.iter().all(has_hints);
         problem.choose_open();
         problem.count();
         problem
@@ -70,7 +78,8 @@ impl<'k> Problem<'k> {
     pub(super) fn phantom(&self) -> Option<u32> {
         let is_phantom =
             |needs: u32| needs != NONE && self.makers[needs as usize] == 0 && Some(needs) != self.initial;
-        self.completions.iter().copied().find(|&at| is_phantom(self.hints(at).needs))
+        let mut completions = self.completions.iter().copied().filter(|_| self.knows_makers);
+        completions.find(|&at| is_phantom(self.hints(at).needs))
     }
 
     /// Keeps the open calls that can have been observed. One that makes a state which no completed call needs, nor an
@@ -82,7 +91,7 @@ impl<'k> Problem<'k> {
         if open.is_empty() {
             return;
         }
-        if !self.sees_any {
+        if self.knows_needs {
             let needed = self.completions.iter().map(|&at| self.hints(at).needs);
             let observed = observed_states(needed, open.iter().map(|&at| self.hints(at)));
             open.retain(|&at| {
@@ -112,7 +121,6 @@ impl<'k> Problem<'k> {
         }
         for &at in &self.open_for_ever {
             let Hints { needs, makes } = hints[call(at)];
-            self.sees_any_by_open |= hints[call(at)].sees_any();
             if needs != NONE {
                 self.needed_by_open[needs as usize] = true;
             }

@@ -28,7 +28,7 @@ struct Makers {
 }
 
 impl Sources {
-    /// `None` if there is a call that may change the state, nobody knows into what.
+    /// `None` if there is a call that may change the state, nobody knows into what, or a read of nobody knows what.
     pub(super) fn of<M: Model>(model: &M, timed: &[Timed<M::Call>]) -> Option<Sources> {
         let mut sources = Sources {
             makers: HashMap::new(),
@@ -37,7 +37,8 @@ impl Sources {
         };
         for (at, timed) in timed.iter().enumerate() {
             let Some(made) = model.makes(&timed.call) else {
-                if model.is_read(&timed.call) {
+                let says_what = timed.completed.is_none() || model.needs(&timed.call).is_some();
+                if model.is_read(&timed.call) && says_what {
                     continue;
                 }
                 return None;
