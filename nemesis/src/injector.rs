@@ -233,16 +233,16 @@ impl<'a> Injector<'a> {
             FaultKind::Kill => Ok(self.cluster.kill(&deed.nodes)?),
             FaultKind::Pause => Ok(self.cluster.pause(&deed.nodes)?),
             FaultKind::Partition => Ok(self.cluster.cut(&deed.cut).map(|_| Vec::new())?),
-            FaultKind::Link(_) => Ok(self.condition(deed.seed).map(|()| Vec::new())?),
+            FaultKind::Link(_) => Ok(self.condition(None, deed.seed).map(|()| Vec::new())?),
             FaultKind::Clock => Ok(self.cluster.bend_clocks(&deed.clocks)?),
             FaultKind::Simulated(_) => unreachable!("a plan for real processes has no such fault"),
         }
     }
 
-    /// Puts links under the conditions of all deeds in force.
-    fn condition(&mut self, seed: u64) -> Result<(), HostsError> {
+    /// Puts links under the conditions of all deeds in force, but for one that is over.
+    fn condition(&mut self, over: Option<u64>, seed: u64) -> Result<(), HostsError> {
         let mut conditions: BTreeMap<Link, Condition> = BTreeMap::new();
-        for deed in self.in_force.values() {
+        for (_, deed) in self.in_force.iter().filter(|(id, _)| Some(**id) != over) {
             for (&link, &condition) in &deed.conditions {
                 let all = conditions.entry(link).or_default();
                 *all = all.and(condition);
@@ -329,13 +329,8 @@ impl<'a> Injector<'a> {
             FaultKind::Kill => self.restart(&deed).map_err(DeedError::from),
             FaultKind::Pause => self.cluster.resume(&deed.nodes).map_err(DeedError::from),
             FaultKind::Partition => self.cluster.cut(&BTreeSet::new()).map(drop).map_err(DeedError::from),
-            FaultKind::Link(_) => {
-                // What others have put the same links under stays.
-                self.in_force.remove(&id);
-                let undone = self.condition(deed.seed).map_err(DeedError::from);
-                self.in_force.insert(id, deed.clone());
-                undone
-            }
+            // What others have put the same links under stays.
+            FaultKind::Link(_) => self.condition(Some(id), deed.seed).map_err(DeedError::from),
             FaultKind::Clock => self.cluster.restore_clocks(&deed.nodes).map_err(DeedError::from),
             FaultKind::Simulated(_) => Ok(()),
         };

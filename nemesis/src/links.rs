@@ -9,6 +9,9 @@ use rand_chacha::ChaCha8Rng;
 use crate::fault::LinkFault;
 use crate::hosts::{Condition, Hosts, Link, Measured};
 
+/// How long a datagram may take on a loaded machine beyond what was asked for.
+const PATIENCE: Duration = Duration::from_millis(200);
+
 /// A condition of that kind, as bad as the dice say.
 pub(crate) fn condition(kind: LinkFault, random: &mut ChaCha8Rng) -> Condition {
     let milliseconds = Duration::from_millis;
@@ -26,7 +29,7 @@ pub(crate) fn condition(kind: LinkFault, random: &mut ChaCha8Rng) -> Condition {
             let held_back = milliseconds(random.random_range(5..50));
             Condition { reordered: random.random_range(0.1..0.5), held_back, ..none }
         }
-        LinkFault::Corrupt => Condition { corrupted: random.random_range(0.02..0.2), ..none },
+        LinkFault::Corrupt => Condition { corrupted: random.random_range(0.05..0.2), ..none },
         // Evenly on a scale of orders of magnitude: 30 kB/s to 3 MB/s.
         LinkFault::Bandwidth => Condition {
             bandwidth: Some((30_000.0 * 10f64.powf(random.random_range(0.0..2.0))) as u64),
@@ -51,6 +54,9 @@ pub(crate) async fn proof(
     let patience = slowest + PATIENCE;
     let found = hosts.measure(links, patience).await.map_err(|error| error.to_string())?;
     let share = |count: u64| format!("{} of {} datagrams", count, found.sent);
+    // A few may be somebody else's doing: another fault, or a machine that is too busy. Chance makes less of it than a quarter of what
+    // was asked for in one case of a hundred at most, with two nodes.
+    let enough = |count: u64, share: f64| count > 0 && count as f64 >= share * found.sent as f64 / 4.0;
     let (bites, words) = match kind {
         LinkFault::Delay => {
             let fastest = found.took.first().copied().unwrap_or_default();
@@ -63,10 +69,15 @@ pub(crate) async fn proof(
             );
             (!found.took.is_empty() && fastest >= asked.delay, words)
         }
-        LinkFault::Loss => (found.lost() > 0, format!("{} were lost", share(found.lost()))),
-        LinkFault::Duplicate => (found.repeated > 0, format!("{} came twice", share(found.repeated))),
+        LinkFault::Loss => (enough(found.lost(), asked.loss), format!("{} were lost", share(found.lost()))),
+        LinkFault::Duplicate => {
+            (enough(found.repeated, asked.duplicates), format!("{} came twice", share(found.repeated)))
+        }
+        // One that is held back is overtaken only if another one comes meanwhile.
         LinkFault::Reorder => (found.overtaken > 0, format!("{} were overtaken", share(found.overtaken))),
-        LinkFault::Corrupt => (found.corrupted > 0, format!("{} were corrupted", share(found.corrupted))),
+        LinkFault::Corrupt => {
+            (enough(found.corrupted, asked.corrupted), format!("{} were corrupted", share(found.corrupted)))
+        }
         LinkFault::Bandwidth => {
             let needed = throttled.unwrap_or_default();
             let took = found.all_took.as_secs_f64();
@@ -80,6 +91,3 @@ pub(crate) async fn proof(
         false => Err(format!("on {} links, {words}", links.len())),
     }
 }
-
-/// How long a datagram may take on a loaded machine beyond what was asked for.
-const PATIENCE: Duration = Duration::from_millis(200);

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns};
@@ -59,8 +60,12 @@ fn cuts_of_proxies_stop_what_they_name() {
     with_hosts(NetworkChoice::Proxy, 5, cuts_stop_what_they_name);
 }
 
-/// A thread that plays node `node`: it listens where the node would, and sends back what it hears, to one connection.
-fn echo(hosts: &Hosts, node: usize) -> std::thread::JoinHandle<()> {
+/// A thread that plays node `node`: it listens where the node would, and does this with the first connection.
+fn play<T: Send + 'static>(
+    hosts: &Hosts,
+    node: usize,
+    act: impl FnOnce(TcpStream) -> T + Send + 'static,
+) -> JoinHandle<T> {
     let namespace = hosts.namespace(node).map(|namespace| namespace.try_clone_to_owned().expect("a copy"));
     let address = hosts.addresses(node).peer;
     let (ready, wait) = std::sync::mpsc::channel();
@@ -70,12 +75,31 @@ fn echo(hosts: &Hosts, node: usize) -> std::thread::JoinHandle<()> {
         }
         let listener = TcpListener::bind(address).expect("a free port");
         ready.send(()).expect("somebody waits");
-        let (mut stream, _) = listener.accept().expect("a connection");
-        let mut byte = [0];
-        while stream.read_exact(&mut byte).is_ok() && stream.write_all(&byte).is_ok() {}
+        act(listener.accept().expect("a connection").0)
     });
     wait.recv().expect("it listens");
     thread
+}
+
+/// A node that sends back what it hears.
+fn echo(hosts: &Hosts, node: usize) -> JoinHandle<()> {
+    play(hosts, node, |mut stream| {
+        let mut byte = [0];
+        while stream.read_exact(&mut byte).is_ok() && stream.write_all(&byte).is_ok() {}
+    })
+}
+
+/// A node that counts the bytes that it hears.
+fn sink(hosts: &Hosts, node: usize) -> JoinHandle<usize> {
+    play(hosts, node, |mut stream| {
+        let (mut piece, mut heard) = (vec![0; 1 << 16], 0);
+        while let Ok(length) = stream.read(&mut piece)
+            && length > 0
+        {
+            heard += length;
+        }
+        heard
+    })
 }
 
 /// The connection that node `from` opens to node `to`.
@@ -200,30 +224,6 @@ fn speed(hosts: &Hosts, bytes: usize) -> (Duration, f64) {
     let heard = sink.join().expect("no panic");
     assert_eq!(heard, bytes, "every byte arrives");
     (round_trip, heard as f64 / start.elapsed().as_secs_f64())
-}
-
-/// A thread that plays node `node` and counts what it hears.
-fn sink(hosts: &Hosts, node: usize) -> std::thread::JoinHandle<usize> {
-    let namespace = hosts.namespace(node).map(|namespace| namespace.try_clone_to_owned().expect("a copy"));
-    let address = hosts.addresses(node).peer;
-    let (ready, wait) = std::sync::mpsc::channel();
-    let thread = std::thread::spawn(move || {
-        if let Some(namespace) = namespace {
-            setns(namespace, CloneFlags::CLONE_NEWNET).expect("a namespace");
-        }
-        let listener = TcpListener::bind(address).expect("a free port");
-        ready.send(()).expect("somebody waits");
-        let (mut stream, _) = listener.accept().expect("a connection");
-        let (mut piece, mut heard) = (vec![0; 1 << 16], 0);
-        while let Ok(length) = stream.read(&mut piece)
-            && length > 0
-        {
-            heard += length;
-        }
-        heard
-    });
-    wait.recv().expect("it listens");
-    thread
 }
 
 /// `cargo test --release -p rafture-nemesis --test hosts -- --nocapture packet_path` shows the figures.

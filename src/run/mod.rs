@@ -26,7 +26,6 @@ use rafture_nemesis::hosts::{Hosts, Network};
 use rafture_nemesis::injector::Injector;
 use rafture_nemesis::ledger::{Ledger, LedgerLine, State};
 use rafture_nemesis::process::NodeSpec;
-use rafture_nemesis::schedule;
 use rafture_reports::results::Results;
 use rafture_reports::store::{RunFolder, Store, UtcTime};
 use rafture_reports::{RunView, write_reports, write_results};
@@ -95,24 +94,18 @@ fn drive(plan: &Plan, rafture: PathBuf, stop: watch::Receiver<bool>) -> Result<F
     let hosts =
         Hosts::open(plan.network.parse().map_err(Error::Input)?, plan.nodes).map_err(Error::harness)?;
     let network = hosts.reason().to_owned();
-    if hosts.network() == Network::Proxy && !system.reaches_peers_separately() {
+    let kinds = || plan.schedule.episodes.iter().map(|episode| episode.fault.kind);
+    let needs_namespaces = match system.reaches_peers_separately() {
+        true => kinds().find(|kind| matches!(kind, FaultKind::Link(_))).map(|kind| kind.to_string()),
+        false => Some(plan.system.clone()),
+    };
+    if let Some(name) = needs_namespaces.filter(|_| hosts.network() == Network::Proxy) {
         return Err(Error::Harness(format!(
-            "`{}` needs network namespaces: {} (hint: run as root, or see `rafture doctor`)",
-            plan.system,
+            "`{name}` needs network namespaces: {} (hint: run as root, or see `rafture doctor`)",
             network.trim_start_matches("proxy: ")
         )));
     }
-    let needs_packets = |episode: &&schedule::Episode| matches!(episode.fault.kind, FaultKind::Link(_));
-    if hosts.network() == Network::Proxy
-        && let Some(episode) = plan.schedule.episodes.iter().find(needs_packets)
-    {
-        return Err(Error::Harness(format!(
-            "`{}` needs network namespaces: {} (hint: run as root, or see `rafture doctor`)",
-            episode.fault.kind,
-            network.trim_start_matches("proxy: ")
-        )));
-    }
-    if plan.schedule.episodes.iter().any(|episode| episode.fault.kind == FaultKind::Clock) {
+    if kinds().any(|kind| kind == FaultKind::Clock) {
         clocks::check().map_err(|lack| {
             Error::Harness(format!("`clock` cannot be done here: {lack} (hint: see `rafture doctor`)"))
         })?;

@@ -49,12 +49,11 @@ impl Condition {
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut parts = Vec::new();
-        if !self.delay.is_zero() || !self.jitter.is_zero() {
-            parts.push(format!(
-                "{} ms and {} ms more on average",
-                self.delay.as_millis(),
-                self.jitter.as_millis()
-            ));
+        if !self.delay.is_zero() {
+            parts.push(format!("{} ms late", self.delay.as_millis()));
+        }
+        if !self.jitter.is_zero() {
+            parts.push(format!("{} ms more on average", self.jitter.as_millis()));
         }
         let percent = |share: f64| (100.0 * share).round();
         if self.loss > 0.0 {

@@ -102,21 +102,20 @@ impl Probes {
     /// What becomes of many datagrams on each of these links.
     pub(super) async fn measure(&self, links: &BTreeSet<Link>, patience: Duration) -> io::Result<Measured> {
         let round = self.round.fetch_add(1, Ordering::Relaxed);
-        let start = Instant::now();
-        let mut measured = Measured::default();
-        let mut seen: BTreeMap<(Link, u64), u32> = BTreeMap::new();
-        let mut latest: BTreeMap<Link, u64> = BTreeMap::new();
+        let mut measuring = Measuring {
+            round,
+            links,
+            start: Instant::now(),
+            found: Measured::default(),
+            times: BTreeMap::new(),
+            latest: BTreeMap::new(),
+        };
         let mut number = 0;
-        loop {
+        while !(number == DATAGRAMS && measuring.is_complete()) && measuring.start.elapsed() <= patience {
             if number < DATAGRAMS {
                 for link in links {
-                    let nanoseconds = start.elapsed().as_nanos() as u64;
-                    let mut datagram: Vec<u8> = [round, link.from as u64, number, nanoseconds]
-                        .into_iter()
-                        .flat_map(u64::to_le_bytes)
-                        .collect();
-                    datagram.resize(DATAGRAM_BYTES, FILLING);
-                    measured.sent += 1;
+                    measuring.found.sent += 1;
+                    let datagram = measuring.datagram(link, number);
                     // What a host refuses to send is lost as well.
                     let _ = self.sockets[link.from].send_to(&datagram, self.addresses[link.to]);
                 }
@@ -125,38 +124,13 @@ impl Probes {
             for (to, socket) in self.sockets.iter().enumerate() {
                 let mut datagram = [0; DATAGRAM_BYTES];
                 while let Ok((DATAGRAM_BYTES, _)) = socket.recv_from(&mut datagram) {
-                    let word =
-                        |at: usize| u64::from_le_bytes(datagram[8 * at..8 * at + 8].try_into().expect("8"));
-                    if datagram[32..].iter().any(|&byte| byte != FILLING) {
-                        measured.corrupted += 1;
-                    }
-                    let link = Link { from: word(1) as usize, to };
-                    if word(0) != round || !links.contains(&link) || word(2) >= DATAGRAMS {
-                        continue;
-                    }
-                    let times = seen.entry((link, word(2))).or_default();
-                    *times += 1;
-                    if *times > 1 {
-                        measured.repeated += 1;
-                        continue;
-                    }
-                    let latest = latest.entry(link).or_default();
-                    measured.overtaken += u64::from(word(2) < *latest);
-                    *latest = word(2).max(*latest);
-                    let took = start.elapsed().saturating_sub(Duration::from_nanos(word(3)));
-                    measured.took.push(took);
-                    measured.all_took = start.elapsed();
+                    measuring.hear(to, &datagram);
                 }
-            }
-            let is_complete = number == DATAGRAMS && measured.took.len() as u64 == measured.sent;
-            if is_complete && measured.took.iter().max().is_none_or(|longest| start.elapsed() > 2 * *longest)
-                || start.elapsed() > patience
-            {
-                measured.took.sort_unstable();
-                return Ok(measured);
             }
             sleep(Duration::from_millis(1)).await;
         }
+        measuring.found.took.sort_unstable();
+        Ok(measuring.found)
     }
 
     fn send(&self, round: u64, arrived: &BTreeSet<Link>) {
@@ -178,5 +152,58 @@ impl Probes {
                 }
             }
         }
+    }
+}
+
+/// A measurement that goes on.
+struct Measuring<'l> {
+    round: u64,
+    links: &'l BTreeSet<Link>,
+    start: Instant,
+    found: Measured,
+    /// How often each datagram came.
+    times: BTreeMap<(Link, u64), u32>,
+    /// The latest that came over each link.
+    latest: BTreeMap<Link, u64>,
+}
+
+impl Measuring<'_> {
+    /// Round, sender, number and time; the same again, to see whether they came as they were; and filling.
+    fn datagram(&self, link: &Link, number: u64) -> Vec<u8> {
+        let words = [self.round, link.from as u64, number, self.start.elapsed().as_nanos() as u64];
+        let mut datagram: Vec<u8> = [words, words].concat().into_iter().flat_map(u64::to_le_bytes).collect();
+        datagram.resize(DATAGRAM_BYTES, FILLING);
+        datagram
+    }
+
+    fn hear(&mut self, to: usize, datagram: &[u8; DATAGRAM_BYTES]) {
+        let word = |at: usize| u64::from_le_bytes(datagram[8 * at..8 * at + 8].try_into().expect("8 bytes"));
+        if datagram[..32] != datagram[32..64] {
+            self.found.corrupted += 1;
+            return;
+        }
+        let [round, from, number, sent] = [0, 1, 2, 3].map(word);
+        let link = Link { from: from as usize, to };
+        if round != self.round || !self.links.contains(&link) {
+            return;
+        }
+        self.found.corrupted += u64::from(datagram[64..].iter().any(|&byte| byte != FILLING));
+        let times = self.times.entry((link, number)).or_default();
+        *times += 1;
+        if *times > 1 {
+            self.found.repeated += 1;
+            return;
+        }
+        let latest = self.latest.entry(link).or_default();
+        self.found.overtaken += u64::from(number < *latest);
+        *latest = number.max(*latest);
+        self.found.all_took = self.start.elapsed();
+        self.found.took.push(self.found.all_took.saturating_sub(Duration::from_nanos(sent)));
+    }
+
+    /// Whether all that was sent is there, and what comes twice would be too.
+    fn is_complete(&self) -> bool {
+        let longest = self.found.took.iter().max().copied().unwrap_or_default();
+        self.found.lost() == 0 && self.start.elapsed() > 2 * longest
     }
 }
