@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rafture_nemesis::fault::{FaultKind, LinkFault, Simulated};
+use rafture_nemesis::fault::{DiskFault, FaultKind, LinkFault, Simulated};
 use rafture_nemesis::grudge::{choose, describe, grudge};
 use rafture_nemesis::schedule::Episode;
 use rafture_node::raft::{Change, NodeId};
@@ -28,10 +28,10 @@ impl World {
         let available: Vec<usize> = match episode.fault.kind {
             FaultKind::Kill
             | FaultKind::Pause
-            | FaultKind::Simulated(Simulated::PowerLoss | Simulated::TornWrite) => {
+            | FaultKind::Disk(DiskFault::PowerLoss | DiskFault::TornWrite) => {
                 (0..self.nodes.len()).filter(|&node| self.nodes[node].up.is_some()).collect()
             }
-            FaultKind::Partition | FaultKind::Link(_) | FaultKind::Simulated(_) => {
+            FaultKind::Partition | FaultKind::Link(_) | FaultKind::Disk(_) | FaultKind::Simulated(_) => {
                 (0..self.nodes.len()).collect()
             }
         };
@@ -55,7 +55,8 @@ impl World {
                 self.network.cuts.insert(id, links);
             }
             FaultKind::Link(kind) => self.strike_links(kind, id, &nodes, &mut random),
-            FaultKind::Simulated(kind) => self.strike_simulated(kind, id, &nodes, &mut random),
+            FaultKind::Disk(kind) => self.strike_disks(kind, id, &nodes, &mut random),
+            FaultKind::Simulated(kind) => self.strike_simulated(kind, &nodes, &mut random),
         }
     }
 
@@ -73,16 +74,17 @@ impl World {
         self.network.ailments.insert(id, (nodes.iter().copied().collect(), ailment));
     }
 
-    fn strike_simulated(&mut self, kind: Simulated, id: u64, nodes: &[usize], random: &mut ChaCha8Rng) {
+    fn strike_disks(&mut self, kind: DiskFault, id: u64, nodes: &[usize], random: &mut ChaCha8Rng) {
         match kind {
-            Simulated::PowerLoss => self.down(id, nodes, Crash::Power, random),
-            Simulated::TornWrite => self.down(id, nodes, Crash::Torn, random),
-            Simulated::SlowDisk => {
+            DiskFault::PowerLoss => self.down(id, nodes, Crash::Power, random),
+            DiskFault::TornWrite => self.down(id, nodes, Crash::Torn, random),
+            DiskFault::SlowDisk => {
                 for &node in nodes {
                     self.nodes[node].disk_slowness = random.random_range(20..400);
                 }
             }
-            Simulated::DiskFull => {
+            DiskFault::IoError => unreachable!("a plan for a simulation has no such fault"),
+            DiskFault::DiskFull => {
                 for &node in nodes {
                     self.nodes[node].filled_by.insert(id);
                     if let Some(up) = &mut self.nodes[node].up {
@@ -90,6 +92,11 @@ impl World {
                     }
                 }
             }
+        }
+    }
+
+    fn strike_simulated(&mut self, kind: Simulated, nodes: &[usize], random: &mut ChaCha8Rng) {
+        match kind {
             Simulated::Clock => nodes.iter().for_each(|&node| self.skew(node, random)),
             Simulated::Membership => self.change_members(random),
             Simulated::Transfer => {
@@ -105,7 +112,7 @@ impl World {
         let now = self.now;
         self.trace.say(now, "nemesis", || format!("no more {}", episode.fault.kind));
         match episode.fault.kind {
-            FaultKind::Kill | FaultKind::Simulated(Simulated::PowerLoss | Simulated::TornWrite) => {
+            FaultKind::Kill | FaultKind::Disk(DiskFault::PowerLoss | DiskFault::TornWrite) => {
                 self.restart(id);
             }
             FaultKind::Pause => (0..self.nodes.len()).for_each(|node| self.resume(node)),
@@ -115,9 +122,12 @@ impl World {
             FaultKind::Link(_) => {
                 self.network.ailments.remove(&id);
             }
+            FaultKind::Disk(DiskFault::SlowDisk) => {
+                self.nodes.iter_mut().for_each(|node| node.disk_slowness = 1);
+            }
+            FaultKind::Disk(DiskFault::DiskFull) => self.make_room(id),
+            FaultKind::Disk(DiskFault::IoError) => {}
             FaultKind::Simulated(kind) => match kind {
-                Simulated::SlowDisk => self.nodes.iter_mut().for_each(|node| node.disk_slowness = 1),
-                Simulated::DiskFull => self.make_room(id),
                 Simulated::Clock => {
                     for node in &mut self.nodes {
                         let ahead = node.clock.read(now).wall_ms - node.clock.read(now).now.0 / 1_000_000;
@@ -125,7 +135,7 @@ impl World {
                     }
                 }
                 Simulated::Membership => self.restore_members(),
-                Simulated::Transfer | Simulated::PowerLoss | Simulated::TornWrite => {}
+                Simulated::Transfer => {}
             },
         }
     }
