@@ -139,6 +139,67 @@ fn etcd_survives_bent_clocks() {
     }
 }
 
+/// A whole run with faults of disks; nothing where there can be none.
+fn run_on_disks(store: &Path, words: &str) -> Option<(i32, Value)> {
+    let mut command = rafture("run --json --store");
+    let ended = end(command.arg(store).args(words.split_whitespace()));
+    if ended.code == 4 && (ended.err.contains("cannot be done here") || ended.err.contains("cannot run here"))
+    {
+        skip(ended.err.trim_end());
+        return None;
+    }
+    let results = serde_json::from_str(&ended.out);
+    Some((ended.code, results.unwrap_or_else(|error| panic!("{error}: {}{}", ended.out, ended.err))))
+}
+
+const DISKS: &str = "power-loss,torn-write,slow-disk,io-error,disk-full";
+
+fn check_disks((code, results): (i32, Value), faults: &str) {
+    assert_eq!((code, &results["verdict"]), (0, &"valid".into()), "{results:#}");
+    for kind in faults.split(',') {
+        assert!(count(&results, kind, "proven") >= 1, "{kind}: {:#}", results["faults"]);
+    }
+}
+
+#[test]
+fn bad_disks_are_survived_and_proven() {
+    let store = tempfile::tempdir().expect("a folder");
+    let mounts = || fs::read_to_string("/proc/self/mounts").expect("mounts");
+    let before = mounts();
+    let words =
+        "--nodes 5 --time-limit 10s --interval 1s --quiet 1s --workload cas-register --seed 31 --faults";
+    if let Some(results) = run_on_disks(store.path(), &format!("{words} {DISKS}")) {
+        check_disks(results, DISKS);
+        check_whole(&store.path().join("latest"));
+        let folder = store.path().join("latest/nodes/n1");
+        assert!(
+            fs::read_dir(folder.join("data")).expect("its data").count() > 1 && !folder.join("disk").exists()
+        );
+    }
+    assert_eq!(mounts(), before);
+}
+
+#[test]
+fn etcd_survives_power_losses() {
+    let store = tempfile::tempdir().expect("a folder");
+    let words =
+        "--system etcd --nodes 3 --time-limit 10s --interval 2s --seed 32 --faults power-loss,slow-disk";
+    if let Some(results) = run_on_disks(store.path(), words) {
+        check_disks(results, "power-loss,slow-disk");
+    }
+}
+
+/// What a node says it has synced and has not is gone when the power is.
+#[test]
+fn a_log_that_is_never_synced_is_found_by_power_losses() {
+    let store = tempfile::tempdir().expect("a folder");
+    let words =
+        "--nodes 3 --time-limit 30s --interval 1s --seed 33 --defect no-fsync-log --faults power-loss@all";
+    if let Some((code, results)) = run_on_disks(store.path(), words) {
+        assert_eq!((code, &results["verdict"]), (1, &"invalid".into()), "{results:#}");
+    }
+}
+
 #[test]
 fn what_takes_packets_is_refused_where_there_are_none() {
     let store = tempfile::tempdir().expect("a folder");

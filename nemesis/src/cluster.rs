@@ -9,6 +9,7 @@ use nix::sys::signal::Signal;
 use thiserror::Error;
 
 use crate::clocks::{Change, Sighting};
+use crate::disk::Disks;
 use crate::hosts::{Condition, Hosts, HostsError, Link};
 use crate::process::{self, NodeSpec, Process, Spawner};
 
@@ -42,6 +43,8 @@ pub struct Cluster {
     hosts: Hosts,
     spawner: Spawner,
     crashes: Vec<String>,
+    /// After the nodes: they must be gone when it is dropped.
+    disks: Option<Disks>,
 }
 
 #[derive(Debug)]
@@ -49,6 +52,10 @@ struct Node {
     spec: NodeSpec,
     process: Option<Process>,
     paused: bool,
+    /// A fault is, or was just now, in force that it may rightly end by.
+    may_end: bool,
+    /// It has ended by such a fault.
+    fell: bool,
 }
 
 impl Cluster {
@@ -57,8 +64,42 @@ impl Cluster {
     /// # Errors
     /// When there can be no more threads.
     pub fn new(hosts: Hosts, specs: Vec<NodeSpec>) -> io::Result<Cluster> {
-        let nodes = specs.into_iter().map(|spec| Node { spec, process: None, paused: false }).collect();
-        Ok(Cluster { nodes, hosts, spawner: Spawner::start()?, crashes: Vec::new() })
+        let nodes = specs.into_iter().map(|spec| Node {
+            spec,
+            process: None,
+            paused: false,
+            may_end: false,
+            fell: false,
+        });
+        let (nodes, spawner) = (nodes.collect(), Spawner::start()?);
+        Ok(Cluster { nodes, hosts, spawner, crashes: Vec::new(), disks: None })
+    }
+
+    /// From now on these are under the nodes' data folders.
+    pub fn put_on(&mut self, disks: Disks) {
+        self.disks = Some(disks);
+    }
+
+    /// What is under the nodes' data folders, if anything.
+    pub fn disks(&self) -> Option<&Disks> {
+        self.disks.as_ref()
+    }
+
+    /// The same, to do something to it.
+    pub fn disks_mut(&mut self) -> Option<&mut Disks> {
+        self.disks.as_mut()
+    }
+
+    /// From now on, only these nodes may end by themselves without that being a crash.
+    pub fn excuse(&mut self, nodes: &BTreeSet<usize>) {
+        for (number, node) in self.nodes.iter_mut().enumerate() {
+            node.may_end = nodes.contains(&number);
+        }
+    }
+
+    /// The nodes that have ended by themselves and were excused, and are still down.
+    pub fn fallen(&self) -> Vec<usize> {
+        (0..self.len()).filter(|&node| self.nodes[node].fell).collect()
     }
 
     /// How many nodes there are.
@@ -96,13 +137,14 @@ impl Cluster {
     /// When its process cannot be started.
     pub fn start(&mut self, node: usize) -> Result<(), NodeError> {
         let namespace = self.hosts.namespace(node).map(|namespace| namespace.as_fd().try_clone_to_owned());
-        let Node { spec, process, .. } = &mut self.nodes[node];
+        let Node { spec, process, fell, .. } = &mut self.nodes[node];
         if process.is_some() {
             return Ok(());
         }
         let started =
             namespace.transpose().and_then(|namespace| Process::start(spec, namespace, &self.spawner));
         *process = Some(started.map_err(|source| failed("start", &spec.name, source))?);
+        *fell = false;
         Ok(())
     }
 
@@ -115,11 +157,11 @@ impl Cluster {
         self.notice_crashes();
         let processes = self.signal(nodes, Signal::SIGKILL, "kill")?;
         for &node in nodes {
-            let Node { spec, process, paused } = &mut self.nodes[node];
+            let Node { spec, process, paused, fell, .. } = &mut self.nodes[node];
             if let Some(process) = process {
                 process.reap().map_err(|source| failed("kill", &spec.name, source))?;
             }
-            (*process, *paused) = (None, false);
+            (*process, *paused, *fell) = (None, false, false);
         }
         Ok(processes)
     }
@@ -255,13 +297,16 @@ impl Cluster {
 
     /// Takes note of nodes that have ended by themselves. They stay down.
     pub fn notice_crashes(&mut self) {
-        for Node { spec, process, paused } in &mut self.nodes {
+        for Node { spec, process, paused, may_end, fell } in &mut self.nodes {
             let Some(running) = process else {
                 continue;
             };
             if let Some(status) = running.ended() {
                 let (how, words) = (process::describe(status), running.last_words());
-                self.crashes.push(format!("{} ended by itself with {how}: {words}", spec.name));
+                match may_end {
+                    true => *fell = true,
+                    false => self.crashes.push(format!("{} ended by itself with {how}: {words}", spec.name)),
+                }
                 (*process, *paused) = (None, false);
             }
         }

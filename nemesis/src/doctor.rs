@@ -10,6 +10,7 @@ use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::statvfs::statvfs;
 
 use crate::clocks;
+use crate::disk::{self, Disks};
 use crate::hosts::{Hosts, NetworkChoice, privilege};
 
 /// One thing that was tried.
@@ -43,7 +44,7 @@ pub fn examine(store: &Path) -> Vec<Finding> {
         ),
         network("proxies", NetworkChoice::Proxy, "no partitions without network namespaces"),
         user_namespaces(),
-        device("FUSE", "/dev/fuse", "no faults of disks under a running program"),
+        disks(),
         device("TAP", "/dev/net/tun", "no packet path of our own by TAP; AF_PACKET may do"),
         clocks(),
         open_files(),
@@ -81,6 +82,29 @@ fn user_namespaces() -> Finding {
             privilege()
         ),
         cost: "an ordinary user has no network namespaces, and gets proxies",
+    }
+}
+
+/// Tried as a run does it, by a thread that may move to a mount namespace of its own.
+fn disks() -> Finding {
+    let tried = thread::spawn(|| {
+        let start = Instant::now();
+        let folder = std::env::temp_dir().join(format!("rafture-doctor-{}", std::process::id()));
+        fs::create_dir(&folder).map_err(|error| error.to_string())?;
+        let opened = match disk::lack() {
+            Some(lack) => Err(lack),
+            None => Disks::open(std::slice::from_ref(&folder)).map(drop).map_err(|error| error.to_string()),
+        };
+        let took = start.elapsed();
+        let _ = fs::remove_dir_all(&folder);
+        opened.map(|()| format!("/dev/fuse: a disk was mounted in {took:.1?}"))
+    });
+    let tried = tried.join().unwrap_or_else(|_| Err("the attempt crashed".into()));
+    Finding {
+        name: "FUSE",
+        works: tried.is_ok(),
+        detail: tried.unwrap_or_else(|error| error),
+        cost: "no faults of disks under a running program",
     }
 }
 

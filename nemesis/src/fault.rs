@@ -26,6 +26,9 @@ pub enum FaultKind {
     /// Links from and to the target do something to what they carry.
     #[serde(untagged)]
     Link(LinkFault),
+    /// The target's disk lets it down.
+    #[serde(untagged)]
+    Disk(DiskFault),
     /// Something that a simulation can do, and this machine's processes cannot be made to suffer yet.
     #[serde(untagged)]
     Simulated(Simulated),
@@ -49,18 +52,26 @@ pub enum LinkFault {
     Bandwidth,
 }
 
-/// What only a simulation does.
+/// What disks do to those who write to them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Simulated {
+pub enum DiskFault {
     /// The target dies, and with it everything that was written and not synced.
     PowerLoss,
     /// The same, but some sectors of what was not synced reach the disk.
     TornWrite,
     /// Syncs of the target take long.
     SlowDisk,
+    /// Syncs or writes of the target fail.
+    IoError,
     /// There is no room on the target's disk.
     DiskFull,
+}
+
+/// What only a simulation does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Simulated {
     /// A member goes and another comes.
     Membership,
     /// The leader hands over.
@@ -161,7 +172,7 @@ pub enum FaultError {
     },
 }
 
-const KINDS: [(FaultKind, &str); 16] = [
+const KINDS: [(FaultKind, &str); 17] = [
     (FaultKind::Kill, "kill"),
     (FaultKind::Pause, "pause"),
     (FaultKind::Partition, "partition"),
@@ -171,10 +182,11 @@ const KINDS: [(FaultKind, &str); 16] = [
     (FaultKind::Link(LinkFault::Reorder), "reorder"),
     (FaultKind::Link(LinkFault::Corrupt), "corrupt"),
     (FaultKind::Link(LinkFault::Bandwidth), "bandwidth"),
-    (FaultKind::Simulated(Simulated::PowerLoss), "power-loss"),
-    (FaultKind::Simulated(Simulated::TornWrite), "torn-write"),
-    (FaultKind::Simulated(Simulated::SlowDisk), "slow-disk"),
-    (FaultKind::Simulated(Simulated::DiskFull), "disk-full"),
+    (FaultKind::Disk(DiskFault::PowerLoss), "power-loss"),
+    (FaultKind::Disk(DiskFault::TornWrite), "torn-write"),
+    (FaultKind::Disk(DiskFault::SlowDisk), "slow-disk"),
+    (FaultKind::Disk(DiskFault::IoError), "io-error"),
+    (FaultKind::Disk(DiskFault::DiskFull), "disk-full"),
     (FaultKind::Clock, "clock"),
     (FaultKind::Simulated(Simulated::Membership), "membership"),
     (FaultKind::Simulated(Simulated::Transfer), "transfer"),
@@ -242,6 +254,7 @@ impl FaultSpec {
             | FaultKind::Pause
             | FaultKind::Link(_)
             | FaultKind::Clock
+            | FaultKind::Disk(_)
             | FaultKind::Simulated(_) => targets.map(|target| fault(None, target)).to_vec(),
             FaultKind::Partition => {
                 staple.chain(rare).map(|(shape, target)| fault(Some(shape), target)).collect()
@@ -257,7 +270,14 @@ impl FaultSpec {
         let needed_for_shape = match (self.kind, self.shape) {
             (FaultKind::Partition, shape) => shape.map_or(2, Shape::nodes_min),
             (FaultKind::Link(_), _) => 2,
-            (FaultKind::Kill | FaultKind::Pause | FaultKind::Clock | FaultKind::Simulated(_), _) => 1,
+            (
+                FaultKind::Kill
+                | FaultKind::Pause
+                | FaultKind::Clock
+                | FaultKind::Disk(_)
+                | FaultKind::Simulated(_),
+                _,
+            ) => 1,
         };
         let needed = match self.target {
             Some(Target::Node(NodeNumber(number))) => number.max(needed_for_shape),
@@ -273,7 +293,10 @@ impl FaultSpec {
 impl FaultKind {
     /// Whether a simulation can do it.
     pub fn is_in_simulation(self) -> bool {
-        !matches!(self, FaultKind::Link(LinkFault::Corrupt | LinkFault::Bandwidth))
+        !matches!(
+            self,
+            FaultKind::Link(LinkFault::Corrupt | LinkFault::Bandwidth) | FaultKind::Disk(DiskFault::IoError)
+        )
     }
 }
 

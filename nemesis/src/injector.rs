@@ -12,12 +12,14 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use thiserror::Error;
 use tokio::sync::watch;
+use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use crate::clock::RunClock;
 use crate::clocks::{Change, SKEW_SHOWS_AFTER_MS};
 use crate::cluster::{Cluster, NodeError, NodeState};
-use crate::fault::{Fault, FaultKind, Target};
+use crate::disk::{DiskError, Disks, Subject, Trouble};
+use crate::fault::{DiskFault, Fault, FaultKind, Target};
 use crate::grudge::{choose, describe, grudge};
 use crate::hosts::{Condition, HostsError, Link};
 use crate::ledger::{Ledger, LedgerLine, State};
@@ -28,6 +30,8 @@ use crate::schedule::{Episode, Schedule};
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// How long a leader is waited for when it is to be struck.
 const LEADER_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a node may take to end by an error of its disk.
+const END_PATIENCE: Duration = Duration::from_millis(300);
 /// How often a cut is tried before it counts as toothless: the machine may be slow.
 const PROBES_MAX: usize = 3;
 
@@ -63,6 +67,8 @@ struct Deed {
     conditions: BTreeMap<Link, Condition>,
     /// What becomes of the clocks of each node.
     clocks: BTreeMap<usize, Change>,
+    /// What it does to disks.
+    trouble: Trouble,
     seed: u64,
     /// It was meant for the leader, but struck another.
     leaderless: bool,
@@ -74,6 +80,8 @@ enum DeedError {
     Node(#[from] NodeError),
     #[error(transparent)]
     Hosts(#[from] HostsError),
+    #[error(transparent)]
+    Disk(#[from] DiskError),
 }
 
 impl<'a> Injector<'a> {
@@ -178,6 +186,9 @@ impl<'a> Injector<'a> {
         let undo = Some(deed.undo_in_words().to_owned());
         self.note(episode.id, &deed, State::Planned, |line| LedgerLine { undo, ..line })?;
         self.in_force.insert(episode.id, deed.clone());
+        if let FaultKind::Disk(kind) = deed.fault.kind {
+            self.mark(kind, &deed.nodes).await;
+        }
         let processes = match self.apply(&deed) {
             Ok(processes) => processes,
             Err(error) => {
@@ -204,11 +215,13 @@ impl<'a> Injector<'a> {
         let fault = episode.fault;
         let count = self.cluster.len();
         let available = match fault.kind {
-            FaultKind::Kill => {
+            FaultKind::Kill | FaultKind::Disk(DiskFault::PowerLoss | DiskFault::TornWrite) => {
                 [NodeState::Up, NodeState::Paused].map(|state| self.cluster.in_state(state)).concat()
             }
             FaultKind::Pause | FaultKind::Clock => self.cluster.in_state(NodeState::Up),
-            FaultKind::Partition | FaultKind::Link(_) | FaultKind::Simulated(_) => (0..count).collect(),
+            FaultKind::Partition | FaultKind::Link(_) | FaultKind::Disk(_) | FaultKind::Simulated(_) => {
+                (0..count).collect()
+            }
         };
         let nodes = choose(fault.target, count, &available, leader, &mut random);
         let leaderless =
@@ -224,7 +237,11 @@ impl<'a> Injector<'a> {
         if fault.kind == FaultKind::Clock {
             clocks.extend(nodes.iter().map(|&node| (node, Change::draw(&mut random))));
         }
-        Deed { fault, nodes, cut, conditions, clocks, seed: episode.seed, leaderless }
+        let trouble = match fault.kind {
+            FaultKind::Disk(kind) => Trouble::draw(kind, &mut random),
+            _ => Trouble::default(),
+        };
+        Deed { fault, nodes, cut, conditions, clocks, trouble, seed: episode.seed, leaderless }
     }
 
     /// Does it; gives the processes that it was done to.
@@ -235,6 +252,17 @@ impl<'a> Injector<'a> {
             FaultKind::Partition => Ok(self.cluster.cut(&deed.cut).map(|_| Vec::new())?),
             FaultKind::Link(_) => Ok(self.condition(None, deed.seed).map(|()| Vec::new())?),
             FaultKind::Clock => Ok(self.cluster.bend_clocks(&deed.clocks)?),
+            FaultKind::Disk(kind @ (DiskFault::PowerLoss | DiskFault::TornWrite)) => {
+                let processes = self.cluster.kill(&deed.nodes)?;
+                let torn = (kind == DiskFault::TornWrite).then_some(deed.seed);
+                self.disks_mut().lose(&deed.nodes, torn)?;
+                Ok(processes)
+            }
+            FaultKind::Disk(DiskFault::SlowDisk | DiskFault::IoError | DiskFault::DiskFull) => {
+                self.excuse();
+                self.trouble(deed.seed);
+                Ok(Vec::new())
+            }
             FaultKind::Simulated(_) => unreachable!("a plan for real processes has no such fault"),
         }
     }
@@ -249,6 +277,101 @@ impl<'a> Injector<'a> {
             }
         }
         self.cluster.condition(conditions, seed)
+    }
+
+    /// Makes disks as bad as all deeds in force want them.
+    fn trouble(&mut self, seed: u64) {
+        for node in 0..self.cluster.len() {
+            let deeds = self.in_force.values().filter(|deed| deed.nodes.contains(&node));
+            let trouble = deeds.fold(Trouble::default(), |all, deed| all.and(deed.trouble));
+            self.disks_mut().set(node, trouble, seed ^ node as u64);
+        }
+    }
+
+    /// Who meets errors may end by them.
+    fn excuse(&mut self) {
+        let deeds = self.in_force.values().filter(|deed| deed.trouble.may_end_programs());
+        let nodes = deeds.flat_map(|deed| &deed.nodes).copied().collect();
+        self.cluster.excuse(&nodes);
+    }
+
+    fn disks_mut(&mut self) -> &mut Disks {
+        self.cluster.disks_mut().expect("a plan with such faults has put disks under the nodes")
+    }
+
+    /// These nodes' disks, to be tried out by a thread that may wait.
+    fn subjects(&self, nodes: &[usize]) -> Vec<Subject> {
+        let disks = self.cluster.disks();
+        nodes.iter().filter_map(|&node| Some(disks?.subject(node).clone())).collect()
+    }
+
+    /// What is about to be lost gets something in it that will be missed.
+    async fn mark(&mut self, kind: DiskFault, nodes: &[usize]) {
+        if !matches!(kind, DiskFault::PowerLoss | DiskFault::TornWrite) {
+            return;
+        }
+        let subjects = self.subjects(nodes);
+        let marking = spawn_blocking(move || {
+            std::thread::scope(|scope| {
+                let marks: Vec<_> = subjects.iter().map(|subject| scope.spawn(|| subject.mark())).collect();
+                marks.into_iter().map(|mark| mark.join().unwrap_or(false)).collect::<Vec<_>>()
+            })
+        });
+        let marked = marking.await.unwrap_or_default();
+        for (&node, is_marked) in nodes.iter().zip(marked) {
+            self.disks_mut().set_marked(node, is_marked);
+        }
+    }
+
+    async fn prove_disks(&self, kind: DiskFault, deed: &Deed) -> Result<String, String> {
+        let (subjects, asked) = (self.subjects(&deed.nodes), deed.trouble);
+        let proving = spawn_blocking(move || {
+            // All at once: each may have to wait for its disk.
+            std::thread::scope(|scope| {
+                let prove = |subject| scope.spawn(move || Subject::prove(subject, kind, asked));
+                let proofs: Vec<_> = subjects.iter().map(prove).collect();
+                let crashed = |_| Err("the attempt crashed".into());
+                let each = proofs.into_iter().map(|proof| proof.join().unwrap_or_else(crashed));
+                each.collect::<Result<Vec<_>, String>>()
+            })
+        });
+        let words = proving.await.map_err(|error| error.to_string())??;
+        let named = deed.nodes.iter().map(|&node| self.cluster.name(node)).zip(words);
+        Ok(named.map(|(name, words)| format!("{name}: {words}")).collect::<Vec<_>>().join("; "))
+    }
+
+    /// Disks are good again, and who has ended by theirs is started.
+    async fn restore_disks(&mut self, id: u64, deed: &Deed) -> Result<(), NodeError> {
+        self.in_force.remove(&id);
+        let failed = self.subjects(&deed.nodes).iter().map(Subject::has_failed).collect::<Vec<_>>();
+        self.trouble(deed.seed);
+        self.in_force.insert(id, deed.clone());
+        // Who has met an error may be about to end by it; it must not do so when nobody expects it any more.
+        let deadline = Instant::now() + END_PATIENCE;
+        let is_about_to_end = |cluster: &Cluster| {
+            let mut nodes = deed.nodes.iter().zip(&failed).filter(|(_, failed)| **failed);
+            deed.trouble.may_end_programs() && nodes.any(|(&node, _)| cluster.state(node) == NodeState::Up)
+        };
+        while is_about_to_end(self.cluster) && Instant::now() < deadline {
+            sleep(LOOK_INTERVAL).await;
+            self.cluster.notice_crashes();
+        }
+        self.in_force.remove(&id);
+        self.excuse();
+        let elsewhere: BTreeSet<usize> = self
+            .in_force
+            .values()
+            .filter(|deed| deed.trouble.may_end_programs())
+            .flat_map(|deed| deed.nodes.clone())
+            .collect();
+        let mut started = Ok(());
+        for node in self.cluster.fallen() {
+            if !elsewhere.contains(&node) {
+                started = started.and(self.cluster.start(node));
+            }
+        }
+        self.in_force.insert(id, deed.clone());
+        started
     }
 
     /// Links that carry nothing.
@@ -270,6 +393,9 @@ impl<'a> Injector<'a> {
         }
         if deed.fault.kind == FaultKind::Clock {
             return self.prove_clocks(&deed.clocks).await;
+        }
+        if let FaultKind::Disk(kind) = deed.fault.kind {
+            return self.prove_disks(kind, deed).await;
         }
         // Killing and pausing wait for the fact: the process was reaped, or all of its threads stand still.
         let fact = if deed.fault.kind == FaultKind::Kill { "is gone" } else { "stands still" };
@@ -326,7 +452,12 @@ impl<'a> Injector<'a> {
             return Ok(());
         };
         let undone = match deed.fault.kind {
-            FaultKind::Kill => self.restart(&deed).map_err(DeedError::from),
+            FaultKind::Kill | FaultKind::Disk(DiskFault::PowerLoss | DiskFault::TornWrite) => {
+                self.restart(&deed).map_err(DeedError::from)
+            }
+            FaultKind::Disk(DiskFault::SlowDisk | DiskFault::IoError | DiskFault::DiskFull) => {
+                self.restore_disks(id, &deed).await.map_err(DeedError::from)
+            }
             FaultKind::Pause => self.cluster.resume(&deed.nodes).map_err(DeedError::from),
             FaultKind::Partition => self.cluster.cut(&BTreeSet::new()).map(drop).map_err(DeedError::from),
             // What others have put the same links under stays.
@@ -394,6 +525,11 @@ impl<'a> Injector<'a> {
                     .map(|(&node, change)| format!("{}: {change}", self.cluster.name(node)));
                 words.collect::<Vec<_>>().join("; ")
             }
+            FaultKind::Disk(DiskFault::PowerLoss) => format!("power off {}", names.join(" ")),
+            FaultKind::Disk(DiskFault::TornWrite) => {
+                format!("power off {}, in the middle of writes", names.join(" "))
+            }
+            FaultKind::Disk(_) => format!("disk of {}: {}", names.join(" "), deed.trouble),
             FaultKind::Simulated(_) => names.join(" "),
         };
         match deed.leaderless {
@@ -422,6 +558,8 @@ impl Deed {
             FaultKind::Partition => "cut no link",
             FaultKind::Link(_) => "make the links whole",
             FaultKind::Clock => "set the clocks right",
+            FaultKind::Disk(DiskFault::PowerLoss | DiskFault::TornWrite) => "start the nodes again",
+            FaultKind::Disk(_) => "make the disks good, and start who has ended by them",
             FaultKind::Simulated(_) => "none",
         }
     }

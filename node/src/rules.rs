@@ -18,6 +18,8 @@ pub struct Rules {
     pub commit_needs_majority: bool,
     /// The log is on disk (paper, Figure 2).
     pub log_is_persistent: bool,
+    /// What is written to the log is synced before anything is promised on it.
+    pub log_is_synced: bool,
     /// Term and vote are on disk (paper, Figure 2).
     pub vote_is_persistent: bool,
     /// A session's serial number is carried out once (dissertation, 6.3).
@@ -35,6 +37,8 @@ pub enum Defect {
     CommitQ1,
     /// The log is never written.
     MemLog,
+    /// The log is written and never synced.
+    NoFsyncLog,
     /// Term and vote are never written.
     MemVote,
 }
@@ -46,6 +50,7 @@ impl Rules {
         answers_wait_for_commit: true,
         commit_needs_majority: true,
         log_is_persistent: true,
+        log_is_synced: true,
         vote_is_persistent: true,
         sessions_deduplicate: true,
     };
@@ -58,6 +63,7 @@ impl Rules {
             Defect::AckEarly => rules.answers_wait_for_commit = false,
             Defect::CommitQ1 => rules.commit_needs_majority = false,
             Defect::MemLog => rules.log_is_persistent = false,
+            Defect::NoFsyncLog => rules.log_is_synced = false,
             Defect::MemVote => rules.vote_is_persistent = false,
         }
         rules
@@ -66,8 +72,14 @@ impl Rules {
 
 impl Defect {
     /// Every planted bug.
-    pub const ALL: [Defect; 5] =
-        [Defect::ReadLocal, Defect::AckEarly, Defect::CommitQ1, Defect::MemLog, Defect::MemVote];
+    pub const ALL: [Defect; 6] = [
+        Defect::ReadLocal,
+        Defect::AckEarly,
+        Defect::CommitQ1,
+        Defect::MemLog,
+        Defect::NoFsyncLog,
+        Defect::MemVote,
+    ];
 
     /// The id that `--defect` takes.
     pub fn id(self) -> &'static str {
@@ -76,6 +88,7 @@ impl Defect {
             Defect::AckEarly => "ack-early",
             Defect::CommitQ1 => "commit-q-1",
             Defect::MemLog => "mem-log",
+            Defect::NoFsyncLog => "no-fsync-log",
             Defect::MemVote => "mem-vote",
         }
     }
@@ -87,6 +100,7 @@ impl Defect {
             Defect::AckEarly => "a write is answered when it is appended, before it is committed",
             Defect::CommitQ1 => "an entry commits at half of the members, rounded down",
             Defect::MemLog => "the log is never written to disk",
+            Defect::NoFsyncLog => "the log is written to disk and never synced, though it says so",
             Defect::MemVote => "term and vote are never written to disk",
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rafture_nemesis::fault::{FaultKind, LinkFault, Simulated};
+use rafture_nemesis::fault::{DiskFault, FaultKind, LinkFault, Simulated};
 use rafture_nemesis::grudge::{choose, describe, grudge};
 use rafture_nemesis::schedule::Episode;
 use rafture_node::raft::{Change, NodeId};
@@ -28,12 +28,14 @@ impl World {
         let available: Vec<usize> = match episode.fault.kind {
             FaultKind::Kill
             | FaultKind::Pause
-            | FaultKind::Simulated(Simulated::PowerLoss | Simulated::TornWrite) => {
+            | FaultKind::Disk(DiskFault::PowerLoss | DiskFault::TornWrite) => {
                 (0..self.nodes.len()).filter(|&node| self.nodes[node].up.is_some()).collect()
             }
-            FaultKind::Partition | FaultKind::Link(_) | FaultKind::Clock | FaultKind::Simulated(_) => {
-                (0..self.nodes.len()).collect()
-            }
+            FaultKind::Partition
+            | FaultKind::Link(_)
+            | FaultKind::Clock
+            | FaultKind::Disk(_)
+            | FaultKind::Simulated(_) => (0..self.nodes.len()).collect(),
         };
         let nodes = choose(episode.fault.target, founders, &available, leader, &mut random);
         let id = episode.id;
@@ -56,7 +58,8 @@ impl World {
             }
             FaultKind::Link(kind) => self.strike_links(kind, id, &nodes, &mut random),
             FaultKind::Clock => nodes.iter().for_each(|&node| self.skew(node, &mut random)),
-            FaultKind::Simulated(kind) => self.strike_simulated(kind, id, &nodes, &mut random),
+            FaultKind::Disk(kind) => self.strike_disks(kind, id, &nodes, &mut random),
+            FaultKind::Simulated(kind) => self.strike_simulated(kind, &mut random),
         }
     }
 
@@ -74,16 +77,17 @@ impl World {
         self.network.ailments.insert(id, (nodes.iter().copied().collect(), ailment));
     }
 
-    fn strike_simulated(&mut self, kind: Simulated, id: u64, nodes: &[usize], random: &mut ChaCha8Rng) {
+    fn strike_disks(&mut self, kind: DiskFault, id: u64, nodes: &[usize], random: &mut ChaCha8Rng) {
         match kind {
-            Simulated::PowerLoss => self.down(id, nodes, Crash::Power, random),
-            Simulated::TornWrite => self.down(id, nodes, Crash::Torn, random),
-            Simulated::SlowDisk => {
+            DiskFault::PowerLoss => self.down(id, nodes, Crash::Power, random),
+            DiskFault::TornWrite => self.down(id, nodes, Crash::Torn, random),
+            DiskFault::SlowDisk => {
                 for &node in nodes {
                     self.nodes[node].disk_slowness = random.random_range(20..400);
                 }
             }
-            Simulated::DiskFull => {
+            DiskFault::IoError => unreachable!("a plan for a simulation has no such fault"),
+            DiskFault::DiskFull => {
                 for &node in nodes {
                     self.nodes[node].filled_by.insert(id);
                     if let Some(up) = &mut self.nodes[node].up {
@@ -91,6 +95,11 @@ impl World {
                     }
                 }
             }
+        }
+    }
+
+    fn strike_simulated(&mut self, kind: Simulated, random: &mut ChaCha8Rng) {
+        match kind {
             Simulated::Membership => self.change_members(random),
             Simulated::Transfer => {
                 let target = random.random_range(0..self.nodes.len()) as u32 + 1;
@@ -105,7 +114,7 @@ impl World {
         let now = self.now;
         self.trace.say(now, "nemesis", || format!("no more {}", episode.fault.kind));
         match episode.fault.kind {
-            FaultKind::Kill | FaultKind::Simulated(Simulated::PowerLoss | Simulated::TornWrite) => {
+            FaultKind::Kill | FaultKind::Disk(DiskFault::PowerLoss | DiskFault::TornWrite) => {
                 self.restart(id);
             }
             FaultKind::Pause => (0..self.nodes.len()).for_each(|node| self.resume(node)),
@@ -121,11 +130,14 @@ impl World {
                     node.clock.change(now, 1_000_000, ahead);
                 }
             }
+            FaultKind::Disk(DiskFault::SlowDisk) => {
+                self.nodes.iter_mut().for_each(|node| node.disk_slowness = 1);
+            }
+            FaultKind::Disk(DiskFault::DiskFull) => self.make_room(id),
+            FaultKind::Disk(DiskFault::IoError) => {}
             FaultKind::Simulated(kind) => match kind {
-                Simulated::SlowDisk => self.nodes.iter_mut().for_each(|node| node.disk_slowness = 1),
-                Simulated::DiskFull => self.make_room(id),
                 Simulated::Membership => self.restore_members(),
-                Simulated::Transfer | Simulated::PowerLoss | Simulated::TornWrite => {}
+                Simulated::Transfer => {}
             },
         }
     }

@@ -21,11 +21,13 @@ use rafture_nemesis::clean;
 use rafture_nemesis::clock::RunClock;
 use rafture_nemesis::clocks;
 use rafture_nemesis::cluster::Cluster;
+use rafture_nemesis::disk::{self, Disks};
 use rafture_nemesis::fault::FaultKind;
 use rafture_nemesis::hosts::{Hosts, Network};
 use rafture_nemesis::injector::Injector;
 use rafture_nemesis::ledger::{Ledger, LedgerLine, State};
 use rafture_nemesis::process::NodeSpec;
+use rafture_nemesis::schedule::Episode;
 use rafture_reports::results::Results;
 use rafture_reports::store::{RunFolder, Store, UtcTime};
 use rafture_reports::{RunView, write_reports, write_results};
@@ -84,6 +86,9 @@ fn drive(plan: &Plan, rafture: PathBuf, stop: watch::Receiver<bool>) -> Result<F
     if let Some(lack) = system.lack() {
         return Err(Error::Harness(format!("`{}` cannot run here: {lack}", plan.system)));
     }
+    if let Some((episode, lack)) = disk_episode(plan).zip(disk::lack()) {
+        return Err(Error::Harness(format!("`{}` cannot be done here: {lack}", episode.fault.kind)));
+    }
     let store = Store::open(&plan.store).map_err(Error::input)?;
     clean::clean(store.path())
         .map_err(|error| Error::Harness(format!("cannot clean up after a former run: {error}")))?;
@@ -111,13 +116,18 @@ fn drive(plan: &Plan, rafture: PathBuf, stop: watch::Receiver<bool>) -> Result<F
         })?;
     }
     eprintln!("{}: {} nodes of {} on {network}, seed {}", plan.name, plan.nodes, plan.system, plan.seed);
+    let stage = Stage::new(plan, &folder, hosts, system, rafture)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(Error::harness)?;
-    let stage = Stage::new(plan, &folder, hosts, system, rafture)?;
     let record = runtime.block_on(stage.play(plan, &folder, stop))?;
     runtime.shutdown_background();
     let results = conclude(plan, &folder, &record, network, started, began)?;
     Ok(Finished { results, folder })
+}
+
+/// The first fault of a disk, if there is one.
+fn disk_episode(plan: &Plan) -> Option<&Episode> {
+    plan.schedule.episodes.iter().find(|episode| matches!(episode.fault.kind, FaultKind::Disk(_)))
 }
 
 /// Everything that takes part in a run.
@@ -182,8 +192,17 @@ impl Stage {
                 folder: layout.nodes[node].folder.clone(),
             }
         };
-        let specs = (0..plan.nodes).map(spec).collect();
-        let cluster = Cluster::new(hosts, specs).map_err(Error::harness)?;
+        let specs: Vec<NodeSpec> = (0..plan.nodes).map(spec).collect();
+        // Before any node, and before the threads that start them: all must see what is mounted.
+        let disks = disk_episode(plan).map(|_| {
+            let folders: Vec<PathBuf> = specs.iter().map(|spec| spec.folder.clone()).collect();
+            Disks::open(&folders)
+        });
+        let disks = disks.transpose().map_err(Error::harness)?;
+        let mut cluster = Cluster::new(hosts, specs).map_err(Error::harness)?;
+        if let Some(disks) = disks {
+            cluster.put_on(disks);
+        }
         Ok(Stage { system, workload, layout: Arc::new(layout), cluster })
     }
 

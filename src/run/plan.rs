@@ -275,7 +275,10 @@ mod tests {
         for (flags, start) in [
             ("--system mongo", "unknown system `mongo` (hint: one of"),
             ("--option read=fast", "`rafture` has no option `read` (hint: it has none)"),
-            ("--system etcd --option speed=high", "`etcd` has no option `speed` (hint: it has `read`)"),
+            (
+                "--system etcd --option speed=high",
+                "`etcd` has no option `speed` (hint: it has `read`, `fsync`)",
+            ),
             (
                 "--system etcd --option read=fast",
                 "the option `read` of `etcd` cannot be `fast` (hint: one of linearizable, serializable)",

@@ -140,7 +140,7 @@ async fn serve(options: Options) -> Result<(), NodeError> {
     let Membership { id, cluster, .. } = options.membership;
     let _lock = Lock::take(&options.data)?;
     let mut folder = Folder::open(&options.data);
-    folder.prepare(SEGMENT_BYTES).map_err(failed("start a thread"))?;
+    folder.prepare(SEGMENT_BYTES, options.rules.log_is_synced).map_err(failed("start a thread"))?;
     let storage_options = StorageOptions { node: id, segment_bytes: SEGMENT_BYTES, rules: options.rules };
     let (storage, opened) = Storage::open(folder, storage_options)?;
     if opened.torn_bytes > 0 {

@@ -38,6 +38,12 @@ const READ: SystemOption = SystemOption {
     summary: "whether a node asks the leader before it answers a read",
 };
 
+const FSYNC: SystemOption = SystemOption {
+    name: "fsync",
+    values: &["on", "off"],
+    summary: "whether a node syncs what it writes (`off` is `--unsafe-no-fsync`)",
+};
+
 /// What a node says before it proposes anything. `request timed out`, `server stopped` and `leader changed` are not among
 /// them: there a proposal may be on its way.
 const REFUSALS: [&str; 4] = [
@@ -50,6 +56,7 @@ const REFUSALS: [&str; 4] = [
 #[derive(Default)]
 pub(super) struct Etcd {
     serializable: bool,
+    is_unsynced: bool,
 }
 
 impl System for Etcd {
@@ -66,12 +73,15 @@ impl System for Etcd {
     }
 
     fn options(&self) -> &'static [SystemOption] {
-        &[READ]
+        &[READ, FSYNC]
     }
 
     fn choose(&mut self, name: &str, value: &str) {
-        assert_eq!(name, READ.name, "the only option there is");
-        self.serializable = value == "serializable";
+        match name {
+            name if name == READ.name => self.serializable = value == "serializable",
+            name if name == FSYNC.name => self.is_unsynced = value == "off",
+            _ => unreachable!("no option is called {name}"),
+        }
     }
 
     fn writes_traces(&self) -> bool {
@@ -110,7 +120,9 @@ impl System for Etcd {
             ("--logger", "zap".into()),
             ("--log-outputs", "stderr".into()),
         ];
-        let arguments = arguments.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect();
+        let mut arguments: Vec<String> =
+            arguments.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect();
+        arguments.extend(self.is_unsynced.then(|| "--unsafe-no-fsync".into()));
         // A proxy that the environment names leads to the world outside, not to another node.
         let environment = ["NO_PROXY", "no_proxy"].map(|name| (name.to_owned(), "*".to_owned()));
         Launch { program: "etcd".into(), arguments, environment: environment.into() }

@@ -1,0 +1,801 @@
+//! The file system itself: whatever is asked of it is done in the folder behind it at once, slower, refused or failed if
+//! a trouble is in force; and what is not synced can be lost.
+//!
+//! Content goes through the kernel's page cache like any other's, and nothing is held back here, so programs may map files
+//! and lock them. Files are not opened by anybody: one descriptor a file does for all.
+
+use std::collections::HashMap;
+use std::ffi::{CStr, OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use fuser::{
+    BsdFileFlags, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo,
+    InitFlags, KernelConfig, LockOwner, OpenFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory,
+    ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, Request, TimeOrNow, WriteFlags,
+};
+use nix::dir::Dir;
+use nix::fcntl::{AtFlags, FallocateFlags, OFlag, fallocate, openat, readlinkat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, mkdirat, mknodat};
+use nix::sys::statvfs::fstatvfs;
+use nix::unistd::{Gid, Uid, fchownat, linkat, symlinkat};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::inode::Inode;
+use super::names::{Names, Place};
+use super::trouble::{Counts, Errors, Full, Trouble};
+use super::undo::Lost;
+
+/// Names in the root that begin so are the controller's own; programs do not see them in a listing.
+pub(super) const OWN: &str = ".rafture-";
+/// How long the kernel may believe what it was told: only it changes anything, and it is told of what is lost.
+const TRUST: Duration = Duration::from_secs(24 * 3600);
+
+/// What the file system and the controller share.
+#[derive(Debug)]
+pub(super) struct Files {
+    root_number: u64,
+    table: Mutex<Table>,
+    names: Mutex<Names>,
+    trouble: Mutex<Trouble>,
+    /// Whether there is any trouble, so that nobody has to lock it to see that there is none.
+    is_troubled: AtomicBool,
+    pub(super) counts: Counts,
+    random: Mutex<ChaCha8Rng>,
+    /// Closed while what is not synced gets lost.
+    gate: RwLock<()>,
+    /// The file that the controller tries things on; it spares what is to befall a program.
+    own: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    inodes: HashMap<u64, (Arc<Inode>, u64)>,
+    listings: HashMap<u64, Vec<(u64, FileType, OsString)>>,
+    count: u64,
+}
+
+/// What of the kernel's caches does not hold any more.
+#[derive(Debug)]
+pub(super) struct Stale {
+    pub(super) inodes: Vec<u64>,
+    pub(super) names: Vec<Place>,
+}
+
+type Reply<T> = Result<T, Errno>;
+
+fn system(error: nix::errno::Errno) -> Errno {
+    Errno::from_i32(error as i32)
+}
+
+fn place_only() -> OFlag {
+    OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC
+}
+
+impl Files {
+    /// What shows of the folder `behind`; removed files wait in `limbo`.
+    pub(super) fn open(behind: &Path, limbo: &Path) -> io::Result<Files> {
+        let place = |path: &Path| -> io::Result<OwnedFd> {
+            Ok(nix::fcntl::open(path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?)
+        };
+        let root = place(behind)?;
+        let root_number = fstat(&root)?.st_ino;
+        let root = Arc::new(Inode::new(INodeNo::ROOT.0, root));
+        Ok(Files {
+            root_number,
+            table: Mutex::new(Table {
+                inodes: HashMap::from([(INodeNo::ROOT.0, (root, 1))]),
+                ..Table::default()
+            }),
+            names: Mutex::new(Names::new(place(limbo)?)),
+            trouble: Mutex::default(),
+            is_troubled: AtomicBool::new(false),
+            counts: Counts::default(),
+            random: Mutex::new(ChaCha8Rng::seed_from_u64(0)),
+            gate: RwLock::new(()),
+            own: AtomicU64::new(0),
+        })
+    }
+
+    /// The file of that number is the controller's own.
+    pub(super) fn set_own(&self, number: u64) {
+        self.own.store(number, Ordering::Relaxed);
+    }
+
+    /// From now on this is what goes wrong; `seed` decides what is left open.
+    pub(super) fn set_trouble(&self, trouble: Trouble, seed: u64) {
+        *self.random.lock().expect("nobody panics with it") = ChaCha8Rng::seed_from_u64(seed);
+        *self.trouble.lock().expect("nobody panics with it") = trouble;
+        self.is_troubled.store(trouble != Trouble::default(), Ordering::Relaxed);
+    }
+
+    /// All numbers that the kernel knows.
+    pub(super) fn numbers(&self) -> Vec<u64> {
+        self.table().inodes.keys().copied().collect()
+    }
+
+    /// Loses all that was not synced; with dice, some of it reaches the disk.
+    pub(super) fn lose(&self, mut dice: Option<&mut ChaCha8Rng>) -> io::Result<(Lost, Stale)> {
+        let _closed = self.gate.write().expect("nobody panics with it");
+        let mut names = self.names.lock().expect("nobody panics with it");
+        let changes = names.len();
+        let kept = dice.as_mut().map_or(0, |dice| dice.random_range(0..=changes));
+        let mut inodes: Vec<Arc<Inode>> =
+            self.table().inodes.values().map(|(inode, _)| Arc::clone(inode)).collect();
+        // The dice fall in the same order for the same files.
+        inodes.sort_by_key(|inode| inode.id);
+        let mut stale = Stale { inodes: Vec::new(), names: Vec::new() };
+        let mut lost = Lost { names: changes - kept, ..Lost::default() };
+        for inode in inodes {
+            let Some(undo) = inode.unsynced.lock().expect("nobody panics with it").take() else {
+                continue;
+            };
+            let file = inode.file()?;
+            lost = lost.and(match dice.as_mut() {
+                Some(dice) => undo.tear(file, dice)?,
+                None => undo.lose(file)?,
+            });
+            stale.inodes.push(inode.id);
+        }
+        stale.names = names.undo(kept)?;
+        stale.inodes.extend(stale.names.iter().map(|(folder, _)| folder.id));
+        Ok((lost, stale))
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().expect("nobody panics with it")
+    }
+
+    fn names(&self) -> MutexGuard<'_, Names> {
+        self.names.lock().expect("nobody panics with it")
+    }
+
+    fn pass(&self) -> RwLockReadGuard<'_, ()> {
+        self.gate.read().expect("nobody panics with it")
+    }
+
+    fn inode(&self, number: INodeNo) -> Reply<Arc<Inode>> {
+        self.table().inodes.get(&number.0).map(|(inode, _)| Arc::clone(inode)).ok_or(Errno::ESTALE)
+    }
+
+    /// The inode behind a name, which the kernel knows from now on.
+    fn find(&self, folder: &Inode, name: &OsStr) -> Reply<(Arc<Inode>, FileAttr)> {
+        let at = openat(folder.at(), name, place_only(), Mode::empty()).map_err(system)?;
+        let attributes = self.attributes(&fstat(&at).map_err(system)?)?;
+        let mut table = self.table();
+        let number = attributes.ino.0;
+        let (inode, lookups) =
+            table.inodes.entry(number).or_insert_with(|| (Arc::new(Inode::new(number, at)), 0));
+        *lookups += 1;
+        Ok((Arc::clone(inode), attributes))
+    }
+
+    fn attributes(&self, stat: &FileStat) -> Reply<FileAttr> {
+        let kind = kind(SFlag::from_bits_truncate(stat.st_mode)).ok_or(Errno::EIO)?;
+        let number = if stat.st_ino == self.root_number { INodeNo::ROOT } else { INodeNo(stat.st_ino) };
+        Ok(FileAttr {
+            ino: number,
+            size: stat.st_size.cast_unsigned(),
+            blocks: stat.st_blocks.cast_unsigned(),
+            atime: time(stat.st_atime, stat.st_atime_nsec),
+            mtime: time(stat.st_mtime, stat.st_mtime_nsec),
+            ctime: time(stat.st_ctime, stat.st_ctime_nsec),
+            crtime: UNIX_EPOCH,
+            kind,
+            perm: (stat.st_mode & 0o7777) as u16,
+            nlink: stat.st_nlink as u32,
+            uid: stat.st_uid,
+            gid: stat.st_gid,
+            rdev: stat.st_rdev as u32,
+            blksize: 4096,
+            flags: 0,
+        })
+    }
+
+    fn stat(&self, inode: &Inode) -> Reply<FileAttr> {
+        self.attributes(&fstat(inode.at()).map_err(system)?)
+    }
+
+    fn forgotten(&self, number: u64, count: u64) {
+        let mut table = self.table();
+        let Some((inode, lookups)) = table.inodes.get_mut(&number) else {
+            return;
+        };
+        *lookups = lookups.saturating_sub(count);
+        let is_synced = inode.unsynced.lock().expect("nobody panics with it").is_none();
+        if *lookups == 0 && number != INodeNo::ROOT.0 && is_synced {
+            table.inodes.remove(&number);
+        }
+    }
+
+    /// What nobody can come back to need not be kept.
+    fn sweep(&self) {
+        let is_gone = |inode: &Inode| fstat(inode.at()).is_ok_and(|stat| stat.st_nlink == 0);
+        self.table().inodes.retain(|_, (inode, lookups)| *lookups > 0 || !is_gone(inode));
+    }
+
+    /// The trouble that a call on this file meets.
+    fn trouble(&self, inode: u64) -> Option<Trouble> {
+        if !self.is_troubled.load(Ordering::Relaxed) {
+            return None;
+        }
+        let mut trouble = *self.trouble.lock().expect("nobody panics with it");
+        if self.own.load(Ordering::Relaxed) == inode {
+            for errors in [&mut trouble.sync_errors, &mut trouble.write_errors] {
+                if *errors == Errors::Once {
+                    *errors = Errors::None;
+                }
+            }
+        }
+        Some(trouble)
+    }
+
+    /// Whether a call fails; what happens once is over with that.
+    fn fails(&self, of: impl Fn(&mut Trouble) -> &mut Errors, seen: Errors) -> bool {
+        match seen {
+            Errors::None => return false,
+            Errors::Always => {}
+            Errors::Once => {
+                let mut trouble = self.trouble.lock().expect("nobody panics with it");
+                // Another call may have met it meanwhile.
+                if std::mem::take(of(&mut trouble)) != Errors::Once {
+                    return false;
+                }
+            }
+        }
+        Counts::add(&self.counts.failed);
+        true
+    }
+
+    fn delay(&self, by: Duration) {
+        if !by.is_zero() {
+            let share = self.random.lock().expect("nobody panics with it").random_range(1.0..1.5);
+            Counts::add(&self.counts.slowed);
+            std::thread::sleep(by.mul_f64(share));
+        }
+    }
+
+    fn before_sync(&self, inode: u64) -> Reply<()> {
+        let Some(trouble) = self.trouble(inode) else {
+            return Ok(());
+        };
+        self.delay(trouble.slow_sync);
+        match self.fails(|trouble| &mut trouble.sync_errors, trouble.sync_errors) {
+            true => Err(Errno::EIO),
+            false => Ok(()),
+        }
+    }
+
+    fn before_write(&self, inode: &Inode, end: u64) -> Reply<()> {
+        let Some(trouble) = self.trouble(inode.id) else {
+            return Ok(());
+        };
+        self.delay(trouble.slow_write);
+        if self.fails(|trouble| &mut trouble.write_errors, trouble.write_errors) {
+            return Err(Errno::EIO);
+        }
+        let is_longer = || inode.file().and_then(File::metadata).is_ok_and(|file| file.len() < end);
+        match trouble.full {
+            Full::No => Ok(()),
+            Full::More if !is_longer() => Ok(()),
+            Full::More | Full::Any => self.refuse(),
+        }
+    }
+
+    /// A name takes room, too.
+    fn before_name(&self) -> Reply<()> {
+        match self.trouble(0).map(|trouble| trouble.full) {
+            None | Some(Full::No) => Ok(()),
+            Some(Full::More | Full::Any) => self.refuse(),
+        }
+    }
+
+    fn refuse(&self) -> Reply<()> {
+        Counts::add(&self.counts.refused);
+        Err(Errno::ENOSPC)
+    }
+
+    fn sync(&self, number: INodeNo, only_data: bool) -> Reply<()> {
+        self.before_sync(number.0)?;
+        let _pass = self.pass();
+        let inode = self.inode(number)?;
+        inode.sync(only_data)?;
+        self.names().synced_file(inode.id);
+        Ok(())
+    }
+
+    fn sync_folder(&self, number: INodeNo) -> Reply<()> {
+        self.before_sync(number.0)?;
+        let _pass = self.pass();
+        let inode = self.inode(number)?;
+        File::open(inode.path())?.sync_all()?;
+        self.names().synced_folder(inode.id);
+        self.sweep();
+        Ok(())
+    }
+
+    fn write_at(&self, number: INodeNo, offset: u64, data: &[u8], flags: OpenFlags) -> Reply<()> {
+        let length = data.len() as u64;
+        {
+            let inode = self.inode(number)?;
+            self.before_write(&inode, offset + length)?;
+            let _pass = self.pass();
+            inode.change(
+                |undo, file| undo.before_write(file, offset, length),
+                |file| file.write_all_at(data, offset),
+            )?;
+        }
+        match flags.0 & libc::O_DSYNC {
+            0 => Ok(()),
+            _ => self.sync(number, true),
+        }
+    }
+
+    fn set_length(&self, inode: &Inode, length: u64) -> Reply<()> {
+        let old = inode.file()?.metadata()?.len();
+        if length > old {
+            self.before_write(inode, length)?;
+        }
+        let cut = old.saturating_sub(length);
+        Ok(inode.change(|undo, file| undo.before_hole(file, length, cut), |file| file.set_len(length))?)
+    }
+
+    fn allocate(&self, number: INodeNo, offset: u64, length: u64, mode: i32) -> Reply<()> {
+        let inode = self.inode(number)?;
+        let mode = FallocateFlags::from_bits_truncate(mode);
+        let keeps_length = mode.contains(FallocateFlags::FALLOC_FL_KEEP_SIZE);
+        if !mode.contains(FallocateFlags::FALLOC_FL_PUNCH_HOLE) {
+            self.before_write(&inode, if keeps_length { u64::MAX } else { offset + length })?;
+        }
+        let _pass = self.pass();
+        let moves = FallocateFlags::FALLOC_FL_COLLAPSE_RANGE | FallocateFlags::FALLOC_FL_INSERT_RANGE;
+        if mode.intersects(moves) {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        let changes = !(mode - FallocateFlags::FALLOC_FL_KEEP_SIZE).is_empty();
+        Ok(inode.change(
+            |undo, file| if changes { undo.before_hole(file, offset, length) } else { Ok(()) },
+            |file| Ok(fallocate(file, mode, offset.cast_signed(), length.cast_signed())?),
+        )?)
+    }
+
+    /// Makes something at a name, by `make`.
+    fn add(
+        &self,
+        parent: INodeNo,
+        name: &OsStr,
+        is_folder: bool,
+        make: impl FnOnce(&Inode) -> Result<(), nix::errno::Errno>,
+    ) -> Reply<FileAttr> {
+        self.before_name()?;
+        let _pass = self.pass();
+        let folder = self.inode(parent)?;
+        let mut names = self.names();
+        make(&folder).map_err(system)?;
+        let (inode, attributes) = self.find(&folder, name)?;
+        names.added(inode.id, (folder, name.to_owned()), is_folder);
+        Ok(attributes)
+    }
+
+    fn make_file(&self, parent: INodeNo, name: &OsStr, mode: u32, flags: i32) -> Reply<FileAttr> {
+        let is_new = self.inode(parent).map(|folder| {
+            fstatat(folder.at(), name, AtFlags::AT_SYMLINK_NOFOLLOW) == Err(nix::errno::Errno::ENOENT)
+        })?;
+        if !is_new && flags & libc::O_EXCL == 0 {
+            let _pass = self.pass();
+            return Ok(self.find(&*self.inode(parent)?, name)?.1);
+        }
+        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+        let mode = Mode::from_bits_truncate(mode);
+        self.add(parent, name, false, |folder| openat(folder.at(), name, flags, mode).map(drop))
+    }
+
+    fn remove(&self, parent: INodeNo, name: &OsStr, is_folder: bool) -> Reply<()> {
+        let _pass = self.pass();
+        let folder = self.inode(parent)?;
+        let mut names = self.names();
+        let stat = fstatat(folder.at(), name, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(system)?;
+        let place = (Arc::clone(&folder), name.to_owned());
+        if !is_folder {
+            return names.remove(stat.st_ino, place).map_err(system);
+        }
+        if !is_empty(&folder, name)? {
+            return Err(Errno::ENOTEMPTY);
+        }
+        names.remove_folder(stat.st_ino, place).map_err(system)
+    }
+
+    fn rename_to(&self, from: (INodeNo, &OsStr), to: (INodeNo, &OsStr), flags: u32) -> Reply<()> {
+        let _pass = self.pass();
+        let (old, new) = (self.inode(from.0)?, self.inode(to.0)?);
+        let mut names = self.names();
+        let stat = fstatat(old.at(), from.1, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(system)?;
+        let target = fstatat(new.at(), to.1, AtFlags::AT_SYMLINK_NOFOLLOW).ok();
+        if target.is_some_and(|target| target.st_ino == stat.st_ino) {
+            // Two names of one file: by the standard, nothing happens.
+            return Ok(());
+        }
+        let is_folder =
+            |stat: &FileStat| kind(SFlag::from_bits_truncate(stat.st_mode)) == Some(FileType::Directory);
+        // A folder takes the place of an empty folder only, and a file that of a file; the rest the kernel refuses itself.
+        let replaces = target.as_ref().map(is_folder).filter(|target| *target == is_folder(&stat));
+        if replaces == Some(true) && flags == 0 && !is_empty(&new, to.1)? {
+            return Err(Errno::ENOTEMPTY);
+        }
+        let places = ((old, from.1.to_owned()), (new, to.1.to_owned()));
+        let flags = nix::fcntl::RenameFlags::from_bits_truncate(flags);
+        names.rename(stat.st_ino, places.0, places.1, replaces, flags).map_err(system)
+    }
+
+    fn list(&self, number: INodeNo) -> Reply<u64> {
+        let _pass = self.pass();
+        let inode = self.inode(number)?;
+        let mut folder = Dir::from_fd(File::open(inode.path())?.into()).map_err(system)?;
+        let mut entries = Vec::new();
+        for entry in folder.iter() {
+            let entry = entry.map_err(system)?;
+            let name = OsStr::from_bytes(entry.file_name().to_bytes()).to_owned();
+            if number == INodeNo::ROOT && name.as_bytes().starts_with(OWN.as_bytes()) {
+                continue;
+            }
+            entries.push((entry.ino(), entry.file_type().map_or(FileType::RegularFile, of_entry), name));
+        }
+        let mut table = self.table();
+        table.count += 1;
+        let handle = table.count;
+        table.listings.insert(handle, entries);
+        Ok(handle)
+    }
+}
+
+fn of_entry(kind: nix::dir::Type) -> FileType {
+    use nix::dir::Type;
+    match kind {
+        Type::Fifo => FileType::NamedPipe,
+        Type::CharacterDevice => FileType::CharDevice,
+        Type::Directory => FileType::Directory,
+        Type::BlockDevice => FileType::BlockDevice,
+        Type::File => FileType::RegularFile,
+        Type::Symlink => FileType::Symlink,
+        Type::Socket => FileType::Socket,
+    }
+}
+
+fn kind(mode: SFlag) -> Option<FileType> {
+    let kinds = [
+        (SFlag::S_IFREG, FileType::RegularFile),
+        (SFlag::S_IFDIR, FileType::Directory),
+        (SFlag::S_IFLNK, FileType::Symlink),
+        (SFlag::S_IFIFO, FileType::NamedPipe),
+        (SFlag::S_IFSOCK, FileType::Socket),
+        (SFlag::S_IFCHR, FileType::CharDevice),
+        (SFlag::S_IFBLK, FileType::BlockDevice),
+    ];
+    kinds.iter().find(|(flag, _)| mode & SFlag::S_IFMT == *flag).map(|(_, kind)| *kind)
+}
+
+fn is_empty(folder: &Inode, name: &OsStr) -> Reply<bool> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let opened = openat(folder.at(), name, flags, Mode::empty()).map_err(system)?;
+    let is_name = |name: &CStr| !matches!(name.to_bytes(), b"." | b"..");
+    let mut folder = Dir::from_fd(opened).map_err(system)?;
+    let names = folder.iter().filter(|entry| entry.as_ref().is_ok_and(|entry| is_name(entry.file_name())));
+    Ok(names.count() == 0)
+}
+
+fn time(seconds: i64, nanoseconds: i64) -> SystemTime {
+    match u64::try_from(seconds) {
+        Ok(seconds) => UNIX_EPOCH + Duration::new(seconds, nanoseconds as u32),
+        Err(_) => UNIX_EPOCH,
+    }
+}
+
+fn attributes_of(reply: ReplyAttr, result: Reply<FileAttr>) {
+    match result {
+        Ok(attributes) => reply.attr(&TRUST, &attributes),
+        Err(error) => reply.error(error),
+    }
+}
+
+fn entry(reply: ReplyEntry, result: Reply<FileAttr>) {
+    match result {
+        Ok(attributes) => reply.entry(&TRUST, &attributes, Generation(0)),
+        Err(error) => reply.error(error),
+    }
+}
+
+fn done(reply: ReplyEmpty, result: Reply<()>) {
+    match result {
+        Ok(()) => reply.ok(),
+        Err(error) => reply.error(error),
+    }
+}
+
+/// The file system as the kernel calls it.
+pub(super) struct Served(pub(super) Arc<Files>);
+
+impl Filesystem for Served {
+    fn init(&mut self, _: &Request, config: &mut KernelConfig) -> io::Result<()> {
+        // What an older kernel lacks makes this slower, not wrong.
+        for capability in [InitFlags::FUSE_PARALLEL_DIROPS, InitFlags::FUSE_NO_OPEN_SUPPORT] {
+            let _ = config.add_capabilities(capability);
+        }
+        let _ = config.set_max_write(1 << 20);
+        Ok(())
+    }
+
+    fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        let _pass = self.0.pass();
+        let found = self.0.inode(parent).and_then(|folder| self.0.find(&folder, name));
+        entry(reply, found.map(|(_, attributes)| attributes));
+    }
+
+    fn forget(&self, _: &Request, number: INodeNo, count: u64) {
+        self.0.forgotten(number.0, count);
+    }
+
+    fn getattr(&self, _: &Request, number: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
+        let _pass = self.0.pass();
+        attributes_of(reply, self.0.inode(number).and_then(|inode| self.0.stat(&inode)));
+    }
+
+    fn setattr(
+        &self,
+        _: &Request,
+        number: INodeNo,
+        mode: Option<u32>,
+        uid: Option<u32>,
+        gid: Option<u32>,
+        size: Option<u64>,
+        atime: Option<TimeOrNow>,
+        mtime: Option<TimeOrNow>,
+        _: Option<SystemTime>,
+        _: Option<FileHandle>,
+        _: Option<SystemTime>,
+        _: Option<SystemTime>,
+        _: Option<SystemTime>,
+        _: Option<BsdFileFlags>,
+        reply: ReplyAttr,
+    ) {
+        let set = || -> Reply<FileAttr> {
+            let inode = self.0.inode(number)?;
+            if let Some(size) = size {
+                self.0.set_length(&inode, size)?;
+            }
+            let _pass = self.0.pass();
+            if let Some(mode) = mode {
+                std::fs::set_permissions(inode.path(), std::os::unix::fs::PermissionsExt::from_mode(mode))?;
+            }
+            if uid.is_some() || gid.is_some() {
+                let (uid, gid) = (uid.map(Uid::from_raw), gid.map(Gid::from_raw));
+                fchownat(inode.at(), "", uid, gid, AtFlags::AT_EMPTY_PATH).map_err(system)?;
+            }
+            if let Some(modified) = mtime {
+                let at = |time: TimeOrNow| match time {
+                    TimeOrNow::Now => SystemTime::now(),
+                    TimeOrNow::SpecificTime(time) => time,
+                };
+                let times = std::fs::FileTimes::new().set_modified(at(modified));
+                let times = atime.map_or(times, |atime| times.set_accessed(at(atime)));
+                File::open(inode.path())?.set_times(times)?;
+            }
+            self.0.stat(&inode)
+        };
+        attributes_of(reply, set());
+    }
+
+    fn readlink(&self, _: &Request, number: INodeNo, reply: ReplyData) {
+        let _pass = self.0.pass();
+        match self.0.inode(number).and_then(|inode| readlinkat(inode.at(), "").map_err(system)) {
+            Ok(target) => reply.data(target.as_bytes()),
+            Err(error) => reply.error(error),
+        }
+    }
+
+    fn mknod(
+        &self,
+        _: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        _: u32,
+        device: u32,
+        reply: ReplyEntry,
+    ) {
+        let (kind, mode) = (SFlag::from_bits_truncate(mode) & SFlag::S_IFMT, Mode::from_bits_truncate(mode));
+        let make = |folder: &Inode| mknodat(folder.at(), name, kind, mode, device.into());
+        entry(reply, self.0.add(parent, name, false, make));
+    }
+
+    fn mkdir(&self, _: &Request, parent: INodeNo, name: &OsStr, mode: u32, _: u32, reply: ReplyEntry) {
+        let make = |folder: &Inode| mkdirat(folder.at(), name, Mode::from_bits_truncate(mode));
+        entry(reply, self.0.add(parent, name, true, make));
+    }
+
+    fn unlink(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        done(reply, self.0.remove(parent, name, false));
+    }
+
+    fn rmdir(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        done(reply, self.0.remove(parent, name, true));
+    }
+
+    fn symlink(&self, _: &Request, parent: INodeNo, name: &OsStr, target: &Path, reply: ReplyEntry) {
+        let make = |folder: &Inode| symlinkat(target, folder.at(), name);
+        entry(reply, self.0.add(parent, name, false, make));
+    }
+
+    fn rename(
+        &self,
+        _: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        new_parent: INodeNo,
+        new_name: &OsStr,
+        flags: fuser::RenameFlags,
+        reply: ReplyEmpty,
+    ) {
+        done(reply, self.0.rename_to((parent, name), (new_parent, new_name), flags.bits()));
+    }
+
+    fn link(&self, _: &Request, number: INodeNo, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        let linked = self.0.inode(number).and_then(|inode| {
+            let make = |folder: &Inode| {
+                linkat(nix::fcntl::AT_FDCWD, &inode.path(), folder.at(), name, AtFlags::AT_SYMLINK_FOLLOW)
+            };
+            self.0.add(parent, name, false, make)
+        });
+        entry(reply, linked);
+    }
+
+    /// The kernel need not ask again: whoever may open a file does.
+    fn open(&self, _: &Request, _: INodeNo, _: OpenFlags, reply: ReplyOpen) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    fn create(
+        &self,
+        _: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        _: u32,
+        flags: i32,
+        reply: ReplyCreate,
+    ) {
+        match self.0.make_file(parent, name, mode, flags) {
+            Ok(attributes) => {
+                reply.created(
+                    &TRUST,
+                    &attributes,
+                    Generation(0),
+                    FileHandle(0),
+                    FopenFlags::FOPEN_KEEP_CACHE,
+                );
+            }
+            Err(error) => reply.error(error),
+        }
+    }
+
+    fn read(
+        &self,
+        _: &Request,
+        number: INodeNo,
+        _: FileHandle,
+        offset: u64,
+        size: u32,
+        _: OpenFlags,
+        _: Option<LockOwner>,
+        reply: ReplyData,
+    ) {
+        let _pass = self.0.pass();
+        let read = || -> Reply<Vec<u8>> {
+            let inode = self.0.inode(number)?;
+            let mut buffer = vec![0; size as usize];
+            let mut filled = 0;
+            while filled < buffer.len() {
+                match inode.file()?.read_at(&mut buffer[filled..], offset + filled as u64)? {
+                    0 => break,
+                    count => filled += count,
+                }
+            }
+            buffer.truncate(filled);
+            Ok(buffer)
+        };
+        match read() {
+            Ok(bytes) => reply.data(&bytes),
+            Err(error) => reply.error(error),
+        }
+    }
+
+    fn write(
+        &self,
+        _: &Request,
+        number: INodeNo,
+        _: FileHandle,
+        offset: u64,
+        data: &[u8],
+        _: WriteFlags,
+        flags: OpenFlags,
+        _: Option<LockOwner>,
+        reply: ReplyWrite,
+    ) {
+        match self.0.write_at(number, offset, data, flags) {
+            Ok(()) => reply.written(data.len() as u32),
+            Err(error) => reply.error(error),
+        }
+    }
+
+    fn fsync(&self, _: &Request, number: INodeNo, _: FileHandle, only_data: bool, reply: ReplyEmpty) {
+        done(reply, self.0.sync(number, only_data));
+    }
+
+    fn opendir(&self, _: &Request, number: INodeNo, _: OpenFlags, reply: ReplyOpen) {
+        match self.0.list(number) {
+            Ok(handle) => reply.opened(FileHandle(handle), FopenFlags::empty()),
+            Err(error) => reply.error(error),
+        }
+    }
+
+    fn readdir(&self, _: &Request, _: INodeNo, handle: FileHandle, offset: u64, mut reply: ReplyDirectory) {
+        let table = self.0.table();
+        let entries = table.listings.get(&handle.0).map_or(&[][..], Vec::as_slice);
+        for (place, (number, kind, name)) in entries.iter().enumerate().skip(offset as usize) {
+            if reply.add(INodeNo(*number), place as u64 + 1, *kind, name) {
+                break;
+            }
+        }
+        reply.ok();
+    }
+
+    fn releasedir(&self, _: &Request, _: INodeNo, handle: FileHandle, _: OpenFlags, reply: ReplyEmpty) {
+        self.0.table().listings.remove(&handle.0);
+        reply.ok();
+    }
+
+    fn fsyncdir(&self, _: &Request, number: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
+        done(reply, self.0.sync_folder(number));
+    }
+
+    fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {
+        let stat = self.0.inode(INodeNo::ROOT).and_then(|root| fstatvfs(root.at().as_fd()).map_err(system));
+        let is_full = self.0.trouble(0).is_some_and(|trouble| trouble.full > Full::No);
+        match stat {
+            Ok(stat) => {
+                let free = |blocks: u64| if is_full { 0 } else { blocks };
+                reply.statfs(
+                    stat.blocks(),
+                    free(stat.blocks_free()),
+                    free(stat.blocks_available()),
+                    stat.files(),
+                    stat.files_free(),
+                    stat.block_size() as u32,
+                    stat.name_max() as u32,
+                    stat.fragment_size() as u32,
+                );
+            }
+            Err(error) => reply.error(error),
+        }
+    }
+
+    fn fallocate(
+        &self,
+        _: &Request,
+        number: INodeNo,
+        _: FileHandle,
+        offset: u64,
+        length: u64,
+        mode: i32,
+        reply: ReplyEmpty,
+    ) {
+        done(reply, self.0.allocate(number, offset, length, mode));
+    }
+}
