@@ -61,7 +61,7 @@ fn check_ledger(ledger: &str) {
 fn on_both(fault: &str) {
     std::thread::scope(|scope| {
         let strike = |system| scope.spawn(move || drop(strike(system, fault, &[])));
-        let ended = ["rafture", "etcd"].map(strike).map(|run| run.join());
+        let ended = ["rafture", "etcd"].map(strike).map(std::thread::ScopedJoinHandle::join);
         ended.into_iter().for_each(|run| run.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
     });
 }
