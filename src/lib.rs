@@ -7,6 +7,7 @@ pub mod bench;
 pub mod budget;
 pub mod check;
 pub mod cli;
+mod command_line;
 pub mod duration;
 pub mod error;
 pub mod history;

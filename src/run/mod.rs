@@ -93,8 +93,11 @@ fn drive(plan: &Plan, rafture: PathBuf, stop: watch::Receiver<bool>) -> Result<F
     clean::clean(store.path())
         .map_err(|error| Error::Harness(format!("cannot clean up after a former run: {error}")))?;
     let folder = store.create_run(&plan.name, plan.seed, started).map_err(Error::input)?;
+    let plan = &plan.in_folder(folder.path());
     let text = serde_json::to_vec_pretty(plan).expect("a plan is plain data");
     folder.write_atomic("plan.json", &text).map_err(Error::harness)?;
+    let schedule = plan.recorded(folder.path());
+    folder.write_atomic(plan::SCHEDULE_FILE, schedule.as_bytes()).map_err(Error::harness)?;
 
     let hosts =
         Hosts::open(plan.network.parse().map_err(Error::Input)?, plan.nodes).map_err(Error::harness)?;
