@@ -1,7 +1,7 @@
 //! A chaos-testing suite for consensus systems: real node processes under faults, judged by what their clients saw.
 //!
 //! In reading order: [`cli`] is what is typed; [`run`] is one test from plan to verdict; [`check`], [`report`],
-//! [`history`], [`lists`] and [`node`] are the other commands; [`budget`], [`history_file`], [`witness_file`], [`duration`] and [`error`] are what they share.
+//! [`shrink`], [`history`], [`lists`] and [`node`] are the other commands; [`budget`], [`history_file`], [`witness_file`], [`duration`] and [`error`] are what they share.
 
 pub mod bench;
 pub mod budget;
@@ -17,5 +17,6 @@ pub mod node;
 pub mod report;
 pub mod run;
 mod screen;
+pub mod shrink;
 pub mod sim;
 pub mod witness_file;

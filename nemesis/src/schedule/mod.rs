@@ -3,7 +3,8 @@
 //! In reading order: this file is the data; [`random`] draws a schedule from a seed; [`file`] reads one that a person has
 //! written, in phases and sequences that `phases` turns into strikes, and `conflict` says which of them get into each
 //! other's way; [`record`] writes any schedule down so that it can be read again; [`window`] tells when something will be
-//! in force at the earliest and at the latest; [`agenda`] goes through a schedule while a run goes on.
+//! in force at the earliest and at the latest; [`agenda`] goes through a schedule while a run goes on; [`reduce`] looks for less that
+//! still fails.
 
 pub mod agenda;
 mod conflict;
@@ -11,6 +12,7 @@ pub mod file;
 mod phases;
 pub mod random;
 pub mod record;
+pub mod reduce;
 pub mod window;
 
 use std::collections::BTreeMap;

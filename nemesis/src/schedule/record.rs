@@ -73,6 +73,19 @@ impl Episode {
             false => words,
         }
     }
+
+    /// What strikes when and for how long, in one line for people.
+    pub fn describe(&self) -> String {
+        let begins = match (self.after, &self.when) {
+            (None, None) => format!("at {}", span(self.at_ms)),
+            (None, Some(when)) => format!("when {when}, from {} on", span(self.at_ms)),
+            (Some(after), None) => format!("{} after {}", span(self.at_ms), name(after)),
+            (Some(after), Some(when)) => {
+                format!("when {when}, from {} after {} on", span(self.at_ms), name(after))
+            }
+        };
+        format!("{}: {} {begins} for {}", name(self.id), self.words(), span(self.lasts_ms))
+    }
 }
 
 /// A text of TOML. Its escapes are those of JSON, but for one character.
