@@ -8,7 +8,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rafture_nemesis::fault::{self, FaultKind, FaultSpec};
+use rafture_nemesis::fault::{self, ClusterFault, FaultKind, FaultSpec};
 use rafture_nemesis::hosts::{NODES_MAX, NetworkChoice};
 use rafture_nemesis::moments::{Moment, Sign};
 use rafture_nemesis::schedule::file::{self, Settings};
@@ -16,7 +16,7 @@ use rafture_nemesis::schedule::window::{latest_ms, windows};
 use rafture_nemesis::schedule::{End, Episode, Schedule, record};
 use rafture_node::rules::Defect;
 use rafture_workloads::load::CLIENTS_MAX;
-use rafture_workloads::systems::{self, Options, System};
+use rafture_workloads::systems::{self, Options, Order, System};
 use rafture_workloads::workload;
 use serde::{Deserialize, Serialize};
 use std::hash::{BuildHasher, RandomState};
@@ -82,6 +82,9 @@ pub struct Plan {
     pub heartbeat: Span,
     /// Planted bug.
     pub defect: Option<String>,
+    /// Program that nodes are upgraded to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgrade_to: Option<PathBuf>,
     /// Time that each checker may take.
     pub check_time_limit: Span,
     /// Which fault strikes when.
@@ -112,13 +115,8 @@ impl Plan {
             (None, faults) => faults.as_deref().unwrap_or(FAULTS),
         };
         let specs = fault::parse(faults).map_err(Error::input)?;
-        if let Some(simulated) = specs.iter().find(|spec| matches!(spec.kind, FaultKind::Simulated(_))) {
-            return Err(Error::Input(format!(
-                "`{}` is known to the simulation only (hint: `rafture sim --faults {}`)",
-                simulated.kind, simulated.kind
-            )));
-        }
         check_abilities(arguments, &*system)?;
+        specs.iter().try_for_each(|spec| check_order(spec.kind, &*system)).map_err(Error::Input)?;
         check_numbers(arguments)?;
         let concurrency = concurrency(&arguments.concurrency, arguments.nodes)?;
         let seed = arguments.seed.unwrap_or_else(fresh_seed);
@@ -129,6 +127,7 @@ impl Plan {
                 (drawn(arguments, &specs, seed, limit)?, limit)
             }
         };
+        let upgrade_to = upgrade_to(arguments, &specs, &schedule)?;
         let name = arguments.name.clone().unwrap_or_else(|| format!("{}-{}", system.name(), workload.name()));
         Ok(Plan {
             rafture: env!("CARGO_PKG_VERSION").into(),
@@ -152,6 +151,7 @@ impl Plan {
             election_timeout: arguments.election_timeout,
             heartbeat: arguments.heartbeat,
             defect: defect.map(|defect| defect.to_string()),
+            upgrade_to,
             check_time_limit: arguments.check_time_limit,
             schedule,
             store: arguments.store.clone(),
@@ -216,6 +216,46 @@ fn check_abilities(arguments: &RunArguments, system: &dyn System) -> Result<(), 
     Ok(())
 }
 
+/// What not every cluster can do to itself.
+fn check_order(kind: FaultKind, system: &dyn System) -> Result<(), String> {
+    let needed: &[Order] = match kind {
+        FaultKind::Cluster(ClusterFault::Membership | ClusterFault::Wipe) => &[Order::Remove, Order::Add],
+        FaultKind::Cluster(ClusterFault::Transfer) => &[Order::Transfer],
+        FaultKind::Cluster(ClusterFault::Snapshot) => &[Order::Snapshot],
+        _ => &[],
+    };
+    match needed.iter().all(|order| system.orders().contains(order)) {
+        true => Ok(()),
+        false => Err(format!("`{}` cannot be asked for `{kind}` (hint: leave it out)", system.name())),
+    }
+}
+
+/// The program to upgrade to, if there is to be an upgrade.
+fn upgrade_to(
+    arguments: &RunArguments,
+    specs: &[FaultSpec],
+    schedule: &Schedule,
+) -> Result<Option<PathBuf>, Error> {
+    let kinds = specs.iter().map(|spec| spec.kind);
+    let is_asked = kinds
+        .chain(schedule.episodes.iter().map(|episode| episode.fault.kind))
+        .any(|kind| kind == FaultKind::Upgrade);
+    match (&arguments.upgrade_to, is_asked) {
+        (Some(program), true) => match program.canonicalize() {
+            Ok(program) if program.is_file() => Ok(Some(program)),
+            Ok(_) => Err(Error::Input(format!("`{}` is no program", program.display()))),
+            Err(error) => Err(Error::Input(format!("cannot upgrade to `{}`: {error}", program.display()))),
+        },
+        (None, true) => Err(Error::Input(
+            "`upgrade` to what? (hint: --upgrade-to PROGRAM, another build of the system)".into(),
+        )),
+        (Some(_), false) => {
+            Err(Error::Input("`--upgrade-to` takes the fault `upgrade` (hint: --faults upgrade)".into()))
+        }
+        (None, false) => Ok(None),
+    }
+}
+
 fn check_numbers(arguments: &RunArguments) -> Result<(), Error> {
     let RunArguments { nodes, rate, heartbeat, election_timeout, .. } = arguments;
     let complaint = if !(1..=NODES_MAX).contains(nodes) {
@@ -275,6 +315,7 @@ fn written(
     };
     let mut schedule = script.schedule.clone();
     for episode in &schedule.episodes {
+        check_order(episode.fault.kind, system).map_err(|message| refused(episode, message))?;
         if let Some(Moment { sign: Sign::Event(event), .. }) = &episode.when
             && !system.writes_traces()
         {
@@ -361,6 +402,7 @@ fn command(arguments: &RunArguments, options: &Options, seed: u64) -> String {
         ("rate", arguments.rate.map(|rate| rate.to_string())),
         ("name", arguments.name.clone()),
         ("defect", arguments.defect.clone()),
+        ("upgrade-to", arguments.upgrade_to.as_deref().map(path)),
         ("seed", Some(seed.to_string())),
     ] {
         flag(name, value.unwrap_or_default(), String::new());

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use crate::fault::DiskFault;
+use crate::fault::{DiskFault, Strength};
 
 /// What a disk does wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -57,15 +57,18 @@ pub(super) struct Counts {
 }
 
 impl Trouble {
-    /// As bad as the dice say. Those that lose what was not synced are no lasting trouble.
-    pub(crate) fn draw(kind: DiskFault, random: &mut ChaCha8Rng) -> Trouble {
+    /// As bad as was asked for, or as the dice say. Those that lose what was not synced are no lasting trouble.
+    pub(crate) fn draw(kind: DiskFault, strength: Option<Strength>, random: &mut ChaCha8Rng) -> Trouble {
         let none = Trouble::default();
         match kind {
             DiskFault::PowerLoss | DiskFault::TornWrite => none,
             DiskFault::SlowDisk => {
                 // Evenly on a scale of orders of magnitude: 3 to 300 ms a sync.
-                let slow_sync =
-                    Duration::from_micros((3_000.0 * 10f64.powf(random.random_range(0.0..2.0))) as u64);
+                let drawn = (3_000.0 * 10f64.powf(random.random_range(0.0..2.0))) as u64;
+                let slow_sync = Duration::from_micros(match strength {
+                    Some(Strength::Micros(micros)) => micros,
+                    _ => drawn,
+                });
                 let slow_write = if random.random_bool(0.5) { slow_sync / 20 } else { Duration::ZERO };
                 Trouble { slow_sync, slow_write, ..none }
             }

@@ -5,7 +5,7 @@
 
 use super::Episode;
 use super::window::{may_overlap, windows};
-use crate::fault::{DiskFault, FaultKind, Target};
+use crate::fault::{ClusterFault, DiskFault, FaultKind, Target};
 
 /// The first two episodes that cannot be carried out together, the later one first, and why.
 pub(super) fn find(episodes: &[Episode]) -> Option<(&Episode, &Episode, &'static str)> {
@@ -32,20 +32,32 @@ fn conflict(earlier: &Episode, later: &Episode) -> Option<&'static str> {
         _ => None,
     };
     let names = (named(earlier), named(later));
-    let is_everybody = |episode: &Episode| episode.fault.target == Target::All;
+    let may_meet = names.0.is_none() || names.1.is_none() || names.0 == names.1;
     match later.fault.kind {
         // Both strike those that are still up: the second finds somebody, if it may choose and somebody is left.
         FaultKind::Kill | FaultKind::Pause | FaultKind::Disk(DiskFault::PowerLoss | DiskFault::TornWrite) => {
             let same = names.0.is_some() && names.0 == names.1;
-            (same || is_everybody(earlier)).then_some("nobody would be left to strike")
+            (same || earlier.fault.target == Target::All).then_some("nobody would be left to strike")
         }
-        FaultKind::Partition => Some("there is one partition at a time"),
-        FaultKind::Link(_) => Some("a link is bad in one way of each kind at a time"),
+        // They add up, and the end of one leaves what the other does.
+        FaultKind::Partition
+        | FaultKind::Reset
+        | FaultKind::Cluster(ClusterFault::Transfer | ClusterFault::Snapshot) => None,
+        FaultKind::Link(_) => {
+            let shapes = (earlier.fault.shape, later.fault.shape);
+            let are_apart = !may_meet && shapes.0 == shapes.1 && shapes.0.is_some();
+            (!are_apart).then_some("what is measured would be the work of both")
+        }
         FaultKind::Clock
+        | FaultKind::Cpu
+        | FaultKind::Memory
+        | FaultKind::Twin
         | FaultKind::Disk(DiskFault::SlowDisk | DiskFault::IoError | DiskFault::DiskFull) => {
-            let are_apart = names.0.is_some() && names.1.is_some() && names.0 != names.1;
-            (!are_apart).then_some("both may strike the same node, and the first to end would end both")
+            may_meet.then_some("both may strike the same node, and the first to end would end both")
         }
-        FaultKind::Simulated(_) => None,
+        FaultKind::Upgrade => Some("a cluster is upgraded once"),
+        FaultKind::Cluster(ClusterFault::Membership | ClusterFault::Wipe) => {
+            Some("one member is away at a time")
+        }
     }
 }

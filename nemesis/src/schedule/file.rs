@@ -26,7 +26,7 @@ use toml::de::{DeTable, DeValue};
 use super::phases::expand;
 use super::{Episode, Schedule};
 use crate::duration::Span;
-use crate::fault::{FaultKind, FaultSpec};
+use crate::fault::FaultSpec;
 use crate::moments::{self, Moment, Sign, parse_event, parse_node};
 
 /// How long a moment is waited for if nobody says.
@@ -400,9 +400,6 @@ fn fault(word: &str, at: usize) -> Result<Word, Complaint> {
     let there = word.strip_suffix("@there").map(|rest| format!("{rest}@one"));
     let spec: FaultSpec =
         there.as_deref().unwrap_or(word).parse().map_err(|error| complaint(format!("{error}")))?;
-    if let FaultKind::Simulated(_) = spec.kind {
-        return Err(complaint(format!("`{}` is known to the simulation only", spec.kind)));
-    }
     Ok(Word { at, spec, there: there.is_some() })
 }
 
@@ -512,7 +509,7 @@ fn seed(value: Value<'_>) -> Result<u64, Complaint> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fault::Target;
+    use crate::fault::{FaultKind, Target};
 
     fn settings() -> Settings {
         Settings::new(5, 7, Duration::from_secs(3))
@@ -685,11 +682,11 @@ mod tests {
             ),
             (
                 "[[fault]]\nfault = \"kill,pause@everyone\"\nfor = \"1s\"",
-                "2:15: unknown target `everyone` (hint: one of one, minority, majority, all, leader)",
+                "2:15: unknown target `everyone` (hint: one of one, minority, majority, all, leader, follower, behind, old-leader, leader-and-minority)",
             ),
             (
                 "[[fault]]\nfault = \"partition:star\"\nfor = \"1s\"",
-                "2:10: unknown shape `star` (hint: one of isolate, halves, ring, bridge, one-way)",
+                "2:10: unknown shape `star` (hint: one of isolate, halves, ring, bridge, one-way, clients)",
             ),
             (
                 "[[fault]]\nfault = \"kill@n9\"\nfor = \"1s\"",
@@ -771,8 +768,8 @@ mod tests {
                 "1:1: it is open when this phase ends: something in it waits for a moment (hint: say how long it `lasts`)",
             ),
             (
-                &two("partition:halves", "partition:ring"),
-                "5:10: `partition:ring` may strike while `partition:halves@leader` of line 2 is in force: there is one partition at a time (hint: let one end before the other)",
+                &two("delay:to=5ms@n1", "delay@n2"),
+                "5:10: `delay@n2` may strike while `delay:to=5ms@n1` of line 2 is in force: what is measured would be the work of both (hint: let one end before the other)",
             ),
             (
                 &two("kill@n1", "kill@n1"),
