@@ -328,7 +328,7 @@ impl Stage {
 fn tell(line: &LedgerLine, scene: &Scene, recorder: &Recorder) {
     match line.state {
         State::Applied => scene.strike(line.id, format!("{} ({})", line.fault, line.detail)),
-        State::Undone | State::Failed | State::Declined => scene.undo(line.id),
+        State::Undone | State::Failed | State::Declined | State::Skipped => scene.undo(line.id),
         State::Planned | State::Proven => {}
     }
     if matches!(line.state, State::Applied | State::Undone) {
