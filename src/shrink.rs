@@ -65,6 +65,8 @@ struct Search<'a> {
     stop: watch::Receiver<bool>,
     began: Instant,
     runs: u32,
+    /// Other names by which the same checkers have failed, and in how many runs.
+    kin: (Vec<Name>, u32),
     /// What has failed, and how often of how many tries.
     failed: Vec<(Schedule, Tally)>,
     /// Why there can be no more runs.
@@ -101,6 +103,7 @@ pub fn shrink(
         stop: stop()?,
         began: Instant::now(),
         runs: 0,
+        kin: (Vec::new(), 0),
         failed: Vec::new(),
         error: None,
     };
@@ -110,7 +113,7 @@ pub fn shrink(
         start.episodes.len(),
         search.words()
     );
-    if search.fails(&start, FIRST_TRIES.max(arguments.tries)) == Some(true) {
+    if search.fails(&start, FIRST_TRIES.max(arguments.tries)) == Some(true) || search.take_kin(&start) {
         let tries = arguments.tries;
         let best = reduce(&start, |candidate| search.fails(candidate, tries));
         search.confirm(&best);
@@ -216,6 +219,20 @@ impl Search<'_> {
         Some(false)
     }
 
+    /// One bug shows in many operations, and which of them is taken for evidence decides what the anomaly is called. If it never
+    /// came again by its name, the names by which the same checker failed instead are taken for it.
+    fn take_kin(&mut self, start: &Schedule) -> bool {
+        let (kin, failures) = std::mem::take(&mut self.kin);
+        if kin.is_empty() || self.error.is_some() {
+            return false;
+        }
+        self.failed.push((start.clone(), Tally { failures, tries: self.runs }));
+        let before = self.words();
+        self.names.extend(kin);
+        eprintln!("it did not come again as {before}; looking for what fails by any of: {}", self.words());
+        true
+    }
+
     /// Tries what was found again, so that it can be said how often it fails.
     fn confirm(&mut self, best: &Schedule) {
         while self.tally(best).tries < LAST_TRIES {
@@ -254,6 +271,11 @@ impl Search<'_> {
         self.runs += 1;
         let found = names(&finished.results);
         let is_same = found.iter().any(|name| self.names.contains(name));
+        let is_kin = |name: &&Name| self.names.iter().any(|known| known.checker == name.checker);
+        let kin: Vec<Name> =
+            found.iter().filter(is_kin).filter(|name| !self.kin.0.contains(name)).cloned().collect();
+        self.kin.1 += u32::from(found.iter().any(|name| is_kin(&name)));
+        self.kin.0.extend(kin);
         let outcome = match (is_same, found.first()) {
             (true, _) => "fails in the same way".to_owned(),
             (false, Some(other)) => format!("fails in another way: {}", other.words()),
