@@ -20,6 +20,7 @@ use crate::node::{self, NodeArguments};
 use crate::report::{self, ReportArguments};
 use crate::run::{self, Plan, RunArguments};
 use crate::screen;
+use crate::shrink::{self, ShrinkArguments};
 use crate::sim::{self, SimArguments};
 
 const EXIT_CODES: &str = "\
@@ -43,6 +44,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(RunArguments),
+    Shrink(ShrinkArguments),
     Check(CheckArguments),
     History(HistoryArguments),
     Report(ReportArguments),
@@ -93,6 +95,7 @@ fn obey(command: Command) -> Result<Verdict, Error> {
     }
     match command {
         Command::Run(arguments) => run_one(&arguments),
+        Command::Shrink(arguments) => shrink::shrink(&arguments, stop_on_signals),
         Command::Check(arguments) => check::check(&arguments),
         Command::History(arguments) => history::history(&arguments),
         Command::Report(arguments) => report::report(&arguments),

@@ -95,8 +95,11 @@ fn drive(plan: &Plan, rafture: PathBuf, stop: watch::Receiver<bool>) -> Result<F
     clean::clean(store.path())
         .map_err(|error| Error::Harness(format!("cannot clean up after a former run: {error}")))?;
     let folder = store.create_run(&plan.name, plan.seed, started).map_err(Error::input)?;
+    let plan = &plan.in_folder(folder.path());
     let text = serde_json::to_vec_pretty(plan).expect("a plan is plain data");
     folder.write_atomic("plan.json", &text).map_err(Error::harness)?;
+    let schedule = plan.recorded(folder.path());
+    folder.write_atomic(plan::SCHEDULE_FILE, schedule.as_bytes()).map_err(Error::harness)?;
 
     let hosts =
         Hosts::open(plan.network.parse().map_err(Error::Input)?, plan.nodes).map_err(Error::harness)?;
@@ -325,7 +328,7 @@ impl Stage {
 fn tell(line: &LedgerLine, scene: &Scene, recorder: &Recorder) {
     match line.state {
         State::Applied => scene.strike(line.id, format!("{} ({})", line.fault, line.detail)),
-        State::Undone | State::Failed | State::Declined => scene.undo(line.id),
+        State::Undone | State::Failed | State::Declined | State::Skipped => scene.undo(line.id),
         State::Planned | State::Proven => {}
     }
     if matches!(line.state, State::Applied | State::Undone) {
