@@ -258,7 +258,7 @@ fn phase(table: &DeTable<'_>, at: usize) -> Result<Phase, Complaint> {
     }
     if phase.repeat == Some(0) {
         return Err(complain(
-            keys.get("repeat").map_or(at..at, |value| value.span()),
+            keys.get("repeat").map_or(at..at, toml::Spanned::span),
             "`repeat` is at least 1",
         ));
     }
