@@ -18,7 +18,8 @@ fn skip(why: &str) {
 fn run(store: &Path, schedule: &Path, words: &str) -> Option<(i32, Value)> {
     let mut command = rafture("run --json --nodes 3 --quiet 1s --store");
     let ended = end(command.arg(store).arg("--schedule").arg(schedule).args(words.split_whitespace()));
-    if ended.code == 4 && (ended.err.contains("cannot run here") || ended.err.contains("needs network names")) {
+    if ended.code == 4 && (ended.err.contains("cannot run here") || ended.err.contains("needs network names"))
+    {
         skip(ended.err.trim_end());
         return None;
     }
@@ -147,7 +148,10 @@ fn a_run_that_failed_is_cut_down_to_what_it_takes() {
         assert!(found["faults_left"].as_u64().is_some_and(|left| left < 3), "{found:#}");
         let text = fs::read_to_string(failed.join("shrunk.toml")).expect("what was found");
         assert!(text.contains("of 3 faults, "), "{text}");
-        assert!(found["command"].as_str().is_some_and(|command| command.contains("shrunk.toml")), "{found:#}");
+        assert!(
+            found["command"].as_str().is_some_and(|command| command.contains("shrunk.toml")),
+            "{found:#}"
+        );
     }
 }
 

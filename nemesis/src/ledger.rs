@@ -57,6 +57,9 @@ pub struct LedgerLine {
     /// Whom it strikes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nodes: Vec<String>,
+    /// Who cannot be counted on meanwhile.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub harmed: Vec<String>,
     /// What exactly it does.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
@@ -80,9 +83,9 @@ pub struct LedgerLine {
 impl LedgerLine {
     /// A line that says nothing but how far a fault has come.
     pub fn of(time: u64, id: u64, state: State, fault: Fault) -> LedgerLine {
-        let (nodes, detail) = (Vec::new(), String::new());
+        let (nodes, harmed, detail) = (Vec::new(), Vec::new(), String::new());
         let (undo, moment, took_us, evidence, error) = (None, None, None, None, None);
-        LedgerLine { time, id, state, fault, nodes, detail, undo, moment, took_us, evidence, error }
+        LedgerLine { time, id, state, fault, nodes, harmed, detail, undo, moment, took_us, evidence, error }
     }
 }
 

@@ -430,8 +430,10 @@ impl<'a> Injector<'a> {
         state: State,
         add: impl FnOnce(LedgerLine) -> LedgerLine,
     ) -> Result<(), InjectorError> {
+        let count = self.cluster.len();
         let line = add(LedgerLine {
             nodes: deed.nodes.iter().map(|&node| self.cluster.name(node).to_owned()).collect(),
+            harmed: deed.harmed(count).into_iter().map(|node| self.cluster.name(node).to_owned()).collect(),
             detail: deed.detail(self.cluster),
             ..LedgerLine::of(self.clock.now(), id, state, deed.fault)
         });
