@@ -257,10 +257,7 @@ fn phase(table: &DeTable<'_>, at: usize) -> Result<Phase, Complaint> {
         return Err(without_moment(here));
     }
     if phase.repeat == Some(0) {
-        return Err(complain(
-            keys.get("repeat").map_or(at..at, toml::Spanned::span),
-            "`repeat` is at least 1",
-        ));
+        return Err(complain(keys.get("repeat").map_or(at..at, Spanned::span), "`repeat` is at least 1"));
     }
     if phase.random.is_none()
         && let Some(value) = keys.get("interval")
