@@ -110,6 +110,17 @@ fn etcd_survives_bad_links() {
     }
 }
 
+/// More operations are due than clients can be busy with, again and again.
+#[test]
+fn an_open_loop_that_runs_over_is_recorded_as_a_history_all_the_same() {
+    let store = tempfile::tempdir().expect("a folder");
+    let words = "--nodes 3 --time-limit 5s --interval 1500ms --quiet 1s --faults pause@all --rate 6000 --patience 1s --seed 34";
+    let (code, results) = run(store.path(), words);
+    assert_eq!((code, &results["verdict"]), (0, &"valid".into()), "{results:#}");
+    let checked = end(rafture("check").arg(store.path().join("latest/history.jsonl")));
+    assert_eq!(checked.code, 0, "{}{}", checked.out, checked.err);
+}
+
 /// Clocks of nodes that jump, drift and sway by minutes and by half; leases are off.
 const CLOCKS: &str = "--nodes 3 --time-limit 8s --interval 600ms --quiet 1s --faults clock --seed";
 

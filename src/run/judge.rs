@@ -58,19 +58,28 @@ pub type Checkers = BTreeMap<String, CheckerResult>;
 
 /// Asks every checker.
 pub fn judge(case: &Case<'_>) -> Checkers {
+    let history = match History::of(case.history) {
+        Ok(history) => history,
+        // Nothing can be said of a run that was not recorded as it was.
+        Err(error) => {
+            let reason = format!("what was recorded is no history: {error}: a bug in rafture");
+            let unknown = result(Verdict::Unknown, json!({ "reason": reason }));
+            return [("linearizability".to_owned(), unknown)].into();
+        }
+    };
     // The two oracles share nothing, and machines have two cores.
     let (linearizable, invariants) = std::thread::scope(|scope| {
         let inside = case.traces.map(|traces| scope.spawn(|| raft_invariants(traces)));
-        let outside = linearizability(case);
+        let outside = linearizability(case, &history);
         (outside, inside.map(|inside| inside.join().unwrap_or_else(|_| crashed("raft-invariants"))))
     });
     let all = [
         ("linearizability", linearizable),
-        ("operations", operations(case)),
+        ("operations", operations(case, &history)),
         ("faults", faults(case)),
         ("crashes", crashes(case)),
         ("liveness", liveness(case)),
-        ("recovery", recovery(case)),
+        ("recovery", recovery(case, &history)),
     ];
     let invariants = invariants.map(|invariants| ("raft-invariants", invariants));
     all.into_iter().chain(invariants).map(|(name, result)| (name.to_owned(), result)).collect()
@@ -107,13 +116,13 @@ fn crashed(name: &str) -> CheckerResult {
 }
 
 /// What was judged while it grew need not be judged again. A violation is, for the sake of its evidence.
-fn linearizability(case: &Case<'_>) -> CheckerResult {
+fn linearizability(case: &Case<'_>, history: &History) -> CheckerResult {
     let violation = match case.watched {
         Some(watch) if watch.violation().is_some() => watch.violation(),
         Some(watch) if watch.is_conclusive() => return watched(case, watch),
         _ => None,
     };
-    let mut whole = whole(case);
+    let mut whole = whole(case, history);
     let Some(violation) = violation else {
         return whole;
     };
@@ -139,12 +148,8 @@ fn watched(case: &Case<'_>, watch: &Watch) -> CheckerResult {
     result(Verdict::Valid, details)
 }
 
-fn whole(case: &Case<'_>) -> CheckerResult {
+fn whole(case: &Case<'_>, history: &History) -> CheckerResult {
     let start = Instant::now();
-    let history = match History::of(case.history) {
-        Ok(history) => history,
-        Err(error) => return result(Verdict::Unknown, json!({ "reason": error.to_string() })),
-    };
     let out_of_time = || start.elapsed() > case.time_limit;
     let limits = Limits {
         out_of_time: &out_of_time,
@@ -152,7 +157,7 @@ fn whole(case: &Case<'_>) -> CheckerResult {
         threads: 2,
         witness: false,
     };
-    let outcome = match check::check(&history, &Question::strongest(case.model), &limits) {
+    let outcome = match check::check(history, &Question::strongest(case.model), &limits) {
         Ok(outcome) => outcome,
         Err(error) => return result(Verdict::Unknown, json!({ "reason": error.to_string() })),
     };
@@ -183,9 +188,8 @@ fn raft_invariants(traces: &BTreeMap<String, Vec<TraceEvent>>) -> CheckerResult 
 }
 
 /// A run in which some kind of operation never succeeded proves nothing about it.
-fn operations(case: &Case<'_>) -> CheckerResult {
-    let history = History::of(case.history).unwrap_or_default();
-    let counts = statistics::counts(&history);
+fn operations(case: &Case<'_>, history: &History) -> CheckerResult {
+    let counts = statistics::counts(history);
     let never = statistics::never_succeeded(&counts, case.operations);
     match never.is_empty() {
         true => result(Verdict::Valid, json!({})),
@@ -253,11 +257,10 @@ fn liveness(case: &Case<'_>) -> CheckerResult {
 }
 
 /// Once all faults are healed, the cluster must serve again.
-fn recovery(case: &Case<'_>) -> CheckerResult {
+fn recovery(case: &Case<'_>, history: &History) -> CheckerResult {
     let Some(healed) = case.healed_ns else {
         return result(Verdict::Valid, json!({ "note": "the run was stopped before its faults had ended" }));
     };
-    let history = History::of(case.history).unwrap_or_default();
     let served = (history.operations)
         .iter()
         .filter(|operation| operation.invoked_ns >= healed && operation.outcome == Outcome::Ok)
@@ -389,6 +392,17 @@ mod tests {
     #[test]
     fn a_run_is_valid_when_nothing_speaks_against_it() {
         check(|case| case, Verdict::Valid, "");
+    }
+
+    #[test]
+    fn what_is_no_history_says_nothing_of_the_system() {
+        let mut events = history(&[1, 5000]);
+        // A process that has not ended its last operation begins another.
+        events.remove(1);
+        let events: &'static [Event] = Box::leak(events.into());
+        let (found, reasons) = verdict(move |case| Case { history: events, ..case });
+        assert_eq!((found, reasons.len()), (Verdict::Unknown, 1), "{reasons:?}");
+        assert!(reasons[0].starts_with("what was recorded is no history: "), "{reasons:?}");
     }
 
     #[test]

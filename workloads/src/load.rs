@@ -86,19 +86,21 @@ async fn open(
             idle.push_back(worker);
         }
         let mut worker = match idle.pop_front() {
-            // One process does not begin an operation before it has ended its last.
-            Some(worker) if worker.free_since <= due_ns => worker,
-            other if hired < CLIENTS_MAX => {
-                idle.extend(other);
+            Some(worker) => worker,
+            None if hired < CLIENTS_MAX => {
                 hired += 1;
                 hire(hired - 1)
             }
-            Some(worker) => worker,
             None => match returning.recv().await {
                 Some(worker) => worker,
                 None => break,
             },
         };
+        if worker.free_since > due_ns {
+            // One process does not begin an operation before it has ended its last. It could not begin in time, since it was busy or
+            // this machine was; that counts, so it is another one that should have begun then.
+            worker.process += worker.stride;
+        }
         let (intended, back) = (due_ns, back.clone());
         tokio::spawn(async move {
             worker.operate(Some(intended)).await;
