@@ -2,6 +2,7 @@
 //!
 //! What a mix of faults is worth is measured, not believed: every planted bug is run under every mix with the same seeds.
 
+use std::fs;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -13,7 +14,7 @@ use tokio::sync::watch;
 
 use crate::duration::Span;
 use crate::error::Error;
-use crate::run::{self, Plan, RunArguments};
+use crate::run::{self, Finished, Plan, RunArguments};
 
 /// List the planted bugs of the built-in node; measure how soon each is caught
 #[derive(Debug, Args)]
@@ -42,9 +43,22 @@ pub struct DefectsArguments {
     /// Folder of the runs
     #[arg(long, default_value = "runs", requires = "measure")]
     store: PathBuf,
+    /// Keep the runs; otherwise each is removed when it is judged
+    #[arg(long, requires = "measure")]
+    keep: bool,
     /// Print one JSON object on one line instead of a table
     #[arg(long)]
     json: bool,
+}
+
+impl DefectsArguments {
+    /// Where the runs are: in the store, or in a folder of their own there which is removed.
+    fn folder(&self) -> PathBuf {
+        match self.keep {
+            true => self.store.clone(),
+            false => self.store.join(format!(".defects-{}", std::process::id())),
+        }
+    }
 }
 
 /// What became of one bug under one mix.
@@ -75,13 +89,26 @@ pub fn defects(
     for mix in &arguments.mixes {
         defects.iter().try_for_each(|&defect| plan(arguments, mix, defect, 1).map(drop))?;
     }
+    let measured = measure_all(arguments, &defects, &stop);
+    if !arguments.keep {
+        // It is not there if no run was begun.
+        let _ = fs::remove_dir_all(arguments.folder());
+    }
+    show(arguments, &measured?);
+    Ok(Verdict::Valid)
+}
+
+fn measure_all<'a>(
+    arguments: &'a DefectsArguments,
+    defects: &[Defect],
+    stop: &watch::Receiver<bool>,
+) -> Result<Vec<(&'a str, Vec<Cell>)>, Error> {
     let mut rows = Vec::new();
     for mix in &arguments.mixes {
-        let cells = defects.iter().map(|&defect| measure(arguments, mix, defect, &stop));
+        let cells = defects.iter().map(|&defect| measure(arguments, mix, defect, stop));
         rows.push((mix.as_str(), cells.collect::<Result<Vec<Cell>, Error>>()?));
     }
-    show(arguments, &rows);
-    Ok(Verdict::Valid)
+    Ok(rows)
 }
 
 fn list(json: bool) {
@@ -107,7 +134,7 @@ fn plan(arguments: &DefectsArguments, mix: &str, defect: Defect, seed: u64) -> R
         time_limit: Some(arguments.time_limit),
         interval: arguments.interval,
         rate: arguments.rate,
-        store: arguments.store.clone(),
+        store: arguments.folder(),
         name: Some("defects".into()),
         ..RunArguments::default()
     })
@@ -126,7 +153,11 @@ fn measure(
         }
         let plan = plan(arguments, mix, defect, seed)?;
         let rafture = std::env::current_exe().map_err(Error::harness)?;
-        let results = run::run(&plan, rafture, stop.clone())?.results;
+        let Finished { results, folder } = run::run(&plan, rafture, stop.clone())?;
+        if !arguments.keep {
+            // What cannot be removed now goes with the others.
+            let _ = fs::remove_dir_all(folder.path());
+        }
         if results.verdict == Verdict::Invalid {
             cell.found_s.push(results.seconds);
         }

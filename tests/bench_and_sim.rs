@@ -90,6 +90,7 @@ fn a_planted_bug_is_measured_under_faults_that_find_it_and_under_none() {
     let ended = end(rafture(words).arg("--store").arg(folder.path()));
     assert_eq!(ended.code, 0, "{}", ended.err);
     let measured = json(&ended);
+    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0, "something was left behind");
     let found = |mix: usize| &measured["mixes"][mix]["defects"][0]["found"];
     assert_eq!((found(0), found(1)), (&Value::from(0), &Value::from(1)), "{measured}");
     assert!(measured["mixes"][0]["median_s"].is_null() && measured["mixes"][1]["median_s"].is_number());
