@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use crate::bench::{self, BenchArguments};
 use crate::check::{self, CheckArguments};
+use crate::defects::{self, DefectsArguments};
 use crate::error::Error;
 use crate::history::{self, HistoryArguments};
 use crate::lists;
@@ -50,8 +51,7 @@ enum Command {
     Report(ReportArguments),
     /// List the systems and workloads that can be tested
     Systems,
-    /// List the planted bugs of the built-in node
-    Defects,
+    Defects(DefectsArguments),
     Doctor(StoreArguments),
     Clean(StoreArguments),
     Sim(SimArguments),
@@ -90,7 +90,7 @@ pub fn main() -> ExitCode {
 }
 
 fn obey(command: Command) -> Result<Verdict, Error> {
-    if matches!(command, Command::Check(_) | Command::History(_) | Command::Systems | Command::Defects) {
+    if matches!(command, Command::Check(_) | Command::History(_) | Command::Systems) {
         end_with_the_reader();
     }
     match command {
@@ -103,10 +103,7 @@ fn obey(command: Command) -> Result<Verdict, Error> {
             lists::systems();
             Ok(Verdict::Valid)
         }
-        Command::Defects => {
-            lists::defects();
-            Ok(Verdict::Valid)
-        }
+        Command::Defects(arguments) => defects::defects(&arguments, stop_on_signals),
         Command::Doctor(arguments) => {
             examine(&arguments);
             Ok(Verdict::Valid)

@@ -83,9 +83,20 @@ pub struct LedgerLine {
 impl LedgerLine {
     /// A line that says nothing but how far a fault has come.
     pub fn of(time: u64, id: u64, state: State, fault: Fault) -> LedgerLine {
-        let (nodes, harmed, detail) = (Vec::new(), Vec::new(), String::new());
-        let (undo, moment, took_us, evidence, error) = (None, None, None, None, None);
-        LedgerLine { time, id, state, fault, nodes, harmed, detail, undo, moment, took_us, evidence, error }
+        LedgerLine {
+            time,
+            id,
+            state,
+            fault,
+            nodes: Vec::new(),
+            harmed: Vec::new(),
+            detail: String::new(),
+            undo: None,
+            moment: None,
+            took_us: None,
+            evidence: None,
+            error: None,
+        }
     }
 }
 

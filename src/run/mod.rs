@@ -25,7 +25,7 @@ use rafture_nemesis::clock::RunClock;
 use rafture_nemesis::clocks;
 use rafture_nemesis::cluster::Cluster;
 use rafture_nemesis::disk::{self, Disks};
-use rafture_nemesis::fault::{ClusterFault, Fault, FaultKind, Shape};
+use rafture_nemesis::fault::{ClusterFault, Fault, FaultKind};
 use rafture_nemesis::hosts::{Hosts, Network};
 use rafture_nemesis::injector::Injector;
 use rafture_nemesis::ledger::{Ledger, LedgerLine, State};
@@ -109,8 +109,7 @@ fn drive(plan: &Plan, rafture: PathBuf, stop: watch::Receiver<bool>) -> Result<F
         true => {
             let faults = plan.schedule.episodes.iter().map(|episode| episode.fault);
             let needs = |fault: &Fault| {
-                matches!(fault.kind, FaultKind::Link(_) | FaultKind::Reset)
-                    || fault.shape == Some(Shape::Clients)
+                matches!(fault.kind, FaultKind::Link(_) | FaultKind::Reset) || fault.concerns_clients()
             };
             faults.into_iter().find(needs).map(|fault| fault.to_string())
         }

@@ -175,9 +175,12 @@ impl<'a> Injector<'a> {
             | Target::Follower
             | Target::Behind
             | Target::OldLeader => find_roles(administrator).await,
-            Target::One | Target::Minority | Target::Majority | Target::All | Target::Node(_) => {
-                Roles::default()
-            }
+            Target::One
+            | Target::Minority
+            | Target::Majority
+            | Target::All
+            | Target::Node(_)
+            | Target::Link(_) => Roles::default(),
         };
         let decided = Instant::now();
         let deed = self.resolve(episode, roles);
@@ -276,12 +279,16 @@ impl<'a> Injector<'a> {
             FaultKind::Pause => What::Pause,
             FaultKind::Partition => {
                 let shape = fault.shape.expect("a partition has a shape");
-                What::Cut(grudge(shape, count, &nodes, &mut random))
+                What::Cut(match fault.target {
+                    Target::Link(name) => [Link::named(name, count)].into(),
+                    _ => grudge(shape, count, &nodes, &mut random),
+                })
             }
             FaultKind::Link(kind) => {
                 let (from, to) =
                     (|link: &Link| nodes.contains(&link.from), |link: &Link| nodes.contains(&link.to));
                 let links = match fault.shape {
+                    _ if let Target::Link(name) = fault.target => [Link::named(name, count)].into(),
                     Some(Shape::Clients) => grudge(Shape::Clients, count, &nodes, &mut random),
                     Some(Shape::From) => Link::all(count).filter(from).collect(),
                     Some(Shape::To) => Link::all(count).filter(to).collect(),
