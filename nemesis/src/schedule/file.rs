@@ -798,6 +798,9 @@ mod tests {
         };
         for (one, other) in [
             ("kill@n1", "kill@n2"),
+            ("partition:halves", "partition:ring"),
+            ("delay:to@n1", "delay:to@n2"),
+            ("loss@n1-n2", "loss@n2-n1"),
             ("kill@leader", "kill@leader"),
             ("kill@n1", "pause@n1"),
             ("clock@n1", "clock@n2"),
@@ -857,7 +860,7 @@ mod tests {
                     good += 1;
                 }
                 Err(error) => {
-                    assert!(!error.message.contains('\n') && error.place.line <= text.lines().count() + 1)
+                    assert!(!error.message.contains('\n') && error.place.line <= text.lines().count() + 1);
                 }
             }
         }
