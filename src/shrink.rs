@@ -76,6 +76,8 @@ struct Search<'a> {
 #[derive(Debug, Clone, Copy, Default)]
 struct Tally {
     failures: u32,
+    /// Of the same checker, by another name.
+    others: u32,
     tries: u32,
 }
 
@@ -226,7 +228,7 @@ impl Search<'_> {
         if kin.is_empty() || self.error.is_some() {
             return false;
         }
-        self.failed.push((start.clone(), Tally { failures, tries: self.runs }));
+        self.failed.push((start.clone(), Tally { failures, others: 0, tries: self.runs }));
         let before = self.words();
         self.names.extend(kin);
         eprintln!("it did not come again as {before}; looking for what fails by any of: {}", self.words());
@@ -236,11 +238,14 @@ impl Search<'_> {
     /// Tries what was found again, so that it can be said how often it fails.
     fn confirm(&mut self, best: &Schedule) {
         while self.tally(best).tries < LAST_TRIES {
+            let others = self.kin.1;
             let Some(failed) = self.run(best, "once more: ") else {
                 return;
             };
+            let others = self.kin.1 - others;
             if let Some((_, tally)) = self.failed.iter_mut().rev().find(|(schedule, _)| schedule == best) {
                 tally.tries += 1;
+                tally.others += if failed { 0 } else { others };
                 tally.failures += u32::from(failed);
             }
         }
@@ -316,11 +321,19 @@ impl Search<'_> {
         let shown = file.strip_prefix(&here).unwrap_or(&file).display().to_string();
         let without = ["faults", "interval", "time-limit", "schedule"];
         let command = with_flags(&self.plan.command, &without, &[("schedule", &shown)]);
-        let Tally { failures, tries } = self.tally(best);
+        let Tally { failures, others, tries } = self.tally(best);
         let (before, left) = (self.plan.schedule.episodes.len(), best.episodes.len());
+        let is_left = match left {
+            0 => "none is needed".to_owned(),
+            1 => "1 was left".to_owned(),
+            _ => format!("{left} were left"),
+        };
+        let also = match others {
+            0 => String::new(),
+            others => format!(", and {others} by another name of the same checker"),
+        };
         let sentence = format!(
-            "of {before} faults, {left} {} left; it failed {failures} of {tries} times by {}",
-            if left == 1 { "was" } else { "were" },
+            "of {before} faults, {is_left}; it failed {failures} of {tries} times by {}{also}",
             self.words()
         );
         let text =
@@ -336,6 +349,7 @@ impl Search<'_> {
                 "episodes": best.episodes,
                 "length_ms": latest_ms(best),
                 "failed": failures,
+                "failed_otherwise": others,
                 "tries": tries,
                 "runs": self.runs,
                 "seconds": seconds,

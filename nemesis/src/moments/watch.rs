@@ -126,7 +126,7 @@ impl Matcher {
                     Event::ConfigurationChanged => line.event == "configuration",
                     Event::NodeStarted => line.event == "start",
                 };
-                *highest = (*highest).max(line.term.unwrap_or(0));
+                *highest = (*highest).max(line.term_on_disk());
                 let words = match line.term {
                     Some(term) => format!("{event} in term {term}"),
                     None => event.to_string(),
@@ -138,7 +138,17 @@ impl Matcher {
 }
 
 fn term_of(line: &[u8]) -> u64 {
-    serde_json::from_slice::<Line>(line).ok().and_then(|line| line.term).unwrap_or(0)
+    serde_json::from_slice::<Line>(line).map_or(0, |line| line.term_on_disk())
+}
+
+impl Line {
+    /// The term that the node has on its disk by this line. A candidate tells of its term before it is there.
+    fn term_on_disk(&self) -> u64 {
+        match (&*self.event, self.term) {
+            ("save" | "start", Some(term)) => term,
+            _ => 0,
+        }
+    }
 }
 
 fn told(line: &[u8]) -> String {
@@ -215,6 +225,11 @@ mod tests {
             watch.look().is_some()
         };
         assert_eq!([4, 5, 5, 6].map(&mut say), [false, true, false, true]);
+        append(
+            &folders[1].join("trace.jsonl"),
+            "{\"time\":8,\"event\":\"role\",\"role\":\"candidate\",\"term\":7,\"leader\":null}\n{\"time\":9,\"event\":\"save\",\"term\":7,\"vote\":\"n2\"}\n",
+        );
+        assert_eq!(watch.look().and_then(|seen| seen.time_ns), Some(9), "on its disk, not in its mind");
     }
 
     #[test]

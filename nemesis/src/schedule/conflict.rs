@@ -45,7 +45,10 @@ fn conflict(earlier: &Episode, later: &Episode) -> Option<&'static str> {
         | FaultKind::Cluster(ClusterFault::Transfer | ClusterFault::Snapshot) => None,
         FaultKind::Link(_) => {
             let shapes = (earlier.fault.shape, later.fault.shape);
-            let are_apart = !may_meet && shapes.0 == shapes.1 && shapes.0.is_some();
+            let targets = (earlier.fault.target, later.fault.target);
+            let are_links = matches!(targets, (Target::Link(_), Target::Link(_)));
+            let are_apart = (!may_meet && shapes.0 == shapes.1 && shapes.0.is_some())
+                || (are_links && targets.0 != targets.1);
             (!are_apart).then_some("what is measured would be the work of both")
         }
         FaultKind::Clock

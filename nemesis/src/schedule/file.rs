@@ -757,6 +757,10 @@ mod tests {
                 "4:11: these are more than 2000 strikes",
             ),
             (
+                "[[phase]]\nlasts = \"1s\"\nrepeat = 9000000000000000000\n",
+                "1:1: this phase would come more than 10000 times",
+            ),
+            (
                 "[[phase]]\nlasts = \"1s\"\nsequence = [{ fault = \"kill\", for = \"1200ms\" }]",
                 "1:1: what is in this phase may take 1200ms, and the phase lasts 1s (hint: make `lasts` longer or `within` shorter)",
             ),
@@ -794,6 +798,9 @@ mod tests {
         };
         for (one, other) in [
             ("kill@n1", "kill@n2"),
+            ("partition:halves", "partition:ring"),
+            ("delay:to@n1", "delay:to@n2"),
+            ("loss@n1-n2", "loss@n2-n1"),
             ("kill@leader", "kill@leader"),
             ("kill@n1", "pause@n1"),
             ("clock@n1", "clock@n2"),
@@ -807,6 +814,57 @@ mod tests {
             sequence = [{ fault = "partition:isolate@there", when = "leader-elected", for = "1s" }]
         "#;
         assert_eq!(lines(chain).len(), 4);
+    }
+
+    /// Whatever is in a file, it is a schedule that can be recorded, or it is wrong somewhere.
+    #[test]
+    fn no_text_is_too_odd_to_be_read() {
+        use rand::{RngExt, SeedableRng};
+        let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+        let page = include_str!("../../../docs/schedules.md");
+        let examples: Vec<&str> =
+            page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+        let pieces = [
+            "\"",
+            "[",
+            "]",
+            "[[phase]]\n",
+            "{",
+            "=",
+            "\n",
+            "9",
+            "e18s",
+            "@there",
+            "0",
+            "repeat = 7\n",
+            "-",
+            "ä",
+            ",",
+        ];
+        let mut good = 0;
+        for _ in 0..3000 {
+            let mut text: Vec<char> = examples[random.random_range(0..examples.len())].chars().collect();
+            for _ in 0..random.random_range(1..4) {
+                let at = random.random_range(0..text.len());
+                match random.random_bool(0.5) {
+                    true => drop(text.drain(at..(at + random.random_range(1..12)).min(text.len()))),
+                    false => drop(text.splice(at..at, pieces[random.random_range(0..pieces.len())].chars())),
+                }
+            }
+            let text: String = text.into_iter().collect();
+            match read(&text, settings()) {
+                Ok(script) => {
+                    let recorded = crate::schedule::record::write(&script.schedule, "");
+                    let again = read(&recorded, settings()).map(|script| script.schedule);
+                    assert_eq!(again.as_ref(), Ok(&script.schedule), "{text}\n{recorded}");
+                    good += 1;
+                }
+                Err(error) => {
+                    assert!(!error.message.contains('\n') && error.place.line <= text.lines().count() + 1);
+                }
+            }
+        }
+        assert!(good > 100, "{good}");
     }
 
     /// What the manual shows can be read.

@@ -16,6 +16,8 @@ use crate::fault::NodeNumber;
 
 /// More strikes than anybody needs in a run.
 const STRIKES_MAX: usize = 2000;
+/// And more turns of a phase.
+const TURNS_MAX: u64 = 10_000;
 
 #[derive(Clone, Copy)]
 struct Anchor {
@@ -90,10 +92,13 @@ impl Draft<'_> {
         let outer =
             phase.seed.map(|seed| std::mem::replace(&mut self.random, ChaCha8Rng::seed_from_u64(seed)));
         let turns = phase.repeat.unwrap_or(if phase.until_ms.is_some() { u64::MAX } else { 1 });
-        for _ in 0..turns {
+        for turn in 0..turns {
             let (began_ms, _) = self.time(anchor);
             if phase.until_ms.is_some_and(|until_ms| began_ms >= until_ms) {
                 break;
+            }
+            if turn == TURNS_MAX {
+                return Err(phase.complaint(&format!("this phase would come more than {TURNS_MAX} times")));
             }
             anchor = self.turn(phase, anchor)?;
             if turns > 1 && self.time(anchor).0 == began_ms {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::phases::span;
 use super::{End, Episode, Schedule};
-use crate::fault::FaultSpec;
+use crate::fault::{Fault, FaultSpec, Shape, Target};
 use crate::moments::{Moment, Sign};
 
 /// The text of `schedule`, with `comment` above it. Reading it gives the same episodes, whatever the seed of the run.
@@ -64,13 +64,14 @@ fn name(id: u64) -> String {
 impl Episode {
     /// What strikes, in words that can be read again.
     pub fn words(&self) -> String {
-        let words = self.fault.to_string();
-        let without_target = || words.rsplit_once('@').map_or(&*words, |(rest, _)| rest);
-        match self.there {
-            true => format!("{}@there", without_target()),
-            // Where everybody takes part, nobody is named.
-            false if words.parse::<FaultSpec>().is_err() => without_target().to_owned(),
-            false => words,
+        let Fault { kind, shape, strength, target } = self.fault;
+        let spec = FaultSpec { kind, shape, strength, target: Some(target) };
+        match target {
+            _ if self.there => format!("{}@there", FaultSpec { target: None, ..spec }),
+            // A link is cut in one way only, and in a ring is everybody: neither is said.
+            Target::Link(_) => FaultSpec { shape: None, ..spec }.to_string(),
+            _ if shape == Some(Shape::Ring) => FaultSpec { target: None, ..spec }.to_string(),
+            _ => spec.to_string(),
         }
     }
 
@@ -108,14 +109,28 @@ mod tests {
 
     #[test]
     fn what_was_drawn_from_a_seed_is_replayed_to_the_episode() {
-        let faults =
-            "kill,pause,partition,partition:ring,clock,delay,corrupt,power-loss,torn-write@n2,io-error";
+        let faults = "kill,pause,partition,partition:ring,partition@n1-n2,clock,delay,corrupt,power-loss,torn-write@n2,\
+                      io-error,cpu,memory,twin,reset,membership,wipe,transfer,snapshot,upgrade,loss=20%@clients-n1";
         let specs = crate::fault::parse(faults).expect("faults");
         for seed in 0..100 {
             let (interval, limit) = (Duration::from_millis(700), Duration::from_secs(60));
             let drawn = Schedule::random(seed, &specs, interval, limit, 5).expect("a schedule");
             let drawn = Schedule { end: Some(End { at_ms: 60_000, after: None }), ..drawn };
             assert_eq!(read_again(&drawn), drawn, "seed {seed}");
+        }
+    }
+
+    /// Each kind in each way, at whatever it can be aimed at.
+    #[test]
+    fn every_word_is_recorded_so_that_it_is_read_as_the_same_fault() {
+        let words = "partition@n2-n1,delay=5ms@n1-clients,loss@clients-n3,partition:ring,partition:clients@minority,\
+                     delay:from=20ms@old-leader,kill:storm,kill:rolling,clock:wall-jump=10s@n4,cpu=10%@behind,memory,\
+                     twin,reset@leader-and-minority,membership@n2,wipe,transfer,snapshot,upgrade,bandwidth=100kB/s@all";
+        for (number, word) in words.split(',').enumerate() {
+            let text = format!("[[fault]]\nfault = \"{word}\"\nfor = \"1s\"\n");
+            let settings = Settings::new(5, number as u64, Duration::from_secs(1));
+            let schedule = read(&text, settings).unwrap_or_else(|error| panic!("{error}: {word}")).schedule;
+            assert_eq!(read_again(&schedule), schedule, "{word}");
         }
     }
 
