@@ -21,7 +21,7 @@ pub struct RunArguments {
     /// What the clients do: register, cas-register
     #[arg(long, default_value = "register")]
     pub workload: String,
-    /// Faults, with shape and target where you like: `kill@leader`, `partition:bridge`; `none` for none [default: kill,pause,partition]
+    /// Faults, with shape and target where you like: `kill@leader`, `partition:bridge`; `none` for none [default: kill,pause,partition, and power-loss where disks can be spoilt]
     #[arg(long)]
     pub faults: Option<String>,
     /// What strikes when, written by hand or recorded by a run, instead of drawn (see docs/schedules.md)
