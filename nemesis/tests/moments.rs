@@ -61,10 +61,10 @@ fn a_fault_strikes_where_and_when_its_moment_was_seen() {
     let text = r#"
         [[phase]]
         sequence = [
-            { fault = "pause@there", when = "leader-elected", within = "5s", for = "100ms" },
+            { fault = "partition:isolate@there", when = "leader-elected", within = "5s", for = "100ms" },
             { fault = "kill@there", when = { log = "hel+o" }, within = "5s", for = "100ms" },
             { wait = "50ms" },
-            { fault = "pause@n1", for = "50ms" },
+            { fault = "partition:isolate@n1", for = "50ms" },
         ]
     "#;
     let lines = carry_out(folder.path(), text);
@@ -94,7 +94,7 @@ fn a_moment_that_does_not_come_is_said_and_the_rest_goes_on() {
         [[phase]]
         sequence = [
             { fault = "kill@there", when = "snapshot-begun", within = "300ms", for = "10s" },
-            { fault = "pause@n2", for = "50ms" },
+            { fault = "partition:isolate@n2", for = "50ms" },
         ]
     "#;
     let lines = carry_out(folder.path(), text);
