@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rafture_nemesis::disk::{Errors, Full, Lost, Mount, TRIAL_SECTORS, Trial, Trouble, enter, lack};
+use rafture_nemesis::disk::{Disks, Errors, Full, Lost, Mount, TRIAL_SECTORS, Trial, Trouble, enter, lack};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -300,7 +300,7 @@ fn syncs_and_writes_fail_as_often_as_asked_for() {
         let mut file = File::create(&path).expect("a file");
         let errno = |result: io::Result<()>| result.err().and_then(|error| error.raw_os_error());
         file.write_all(b"1").expect("a write");
-        mount.set(Trouble { sync_errors: Errors::Once, ..Trouble::default() }, 1);
+        mount.set(Trouble { sync_errors: Errors::ONCE, ..Trouble::default() }, 1);
         // The controller's own calls leave it to the program.
         mount.attempt(Trial::Sync).expect("a sync");
         assert_eq!([errno(file.sync_all()), errno(file.sync_all())], [Some(libc::EIO), None]);
@@ -345,6 +345,252 @@ fn a_full_disk_has_no_room_and_a_slow_one_takes_its_time() {
         assert!(start.elapsed() >= slow_sync && mount.met().slowed == 1);
         assert!(mount.attempt(Trial::Sync).expect("a sync").0 >= slow_sync);
     });
+}
+
+/// What a file holds by what the disk says, not by what the kernel remembers.
+fn read_anew(path: &Path) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    // SAFETY: a plain call on an open descriptor.
+    let dropped = unsafe {
+        libc::posix_fadvise(std::os::fd::AsRawFd::as_raw_fd(&file), 0, 0, libc::POSIX_FADV_DONTNEED)
+    };
+    assert_eq!(dropped, 0);
+    let mut bytes = Vec::new();
+    io::Read::read_to_end(&mut &file, &mut bytes)?;
+    Ok(bytes)
+}
+
+fn differences(one: &[u8], other: &[u8]) -> Vec<usize> {
+    assert_eq!(one.len(), other.len());
+    (0..one.len()).filter(|at| one[*at] != other[*at]).collect()
+}
+
+#[test]
+fn a_flipped_bit_reads_flipped_until_it_is_undone_or_written_over() {
+    with_mount(|shown, behind, mount| {
+        let flip = Trouble { flips: 1, ..Trouble::default() };
+        mount.set(flip, 1);
+        assert!(mount.flips()[0].is_err(), "there is nothing to flip");
+        mount.set(Trouble::default(), 1);
+        fs::create_dir(shown.join("wal")).expect("a folder");
+        for name in ["wal/one", "wal/two", "other"] {
+            fs::write(shown.join(name), [b'x'; 10_000]).expect("a file");
+        }
+        let whole = tree(behind);
+        mount.choose("wal/*");
+        let mut places = BTreeMap::new();
+        for seed in (0..10).chain(0..10) {
+            mount.set(flip, seed);
+            let bit = mount.flips()[0].clone().expect("a bit");
+            assert!(bit.file.starts_with("wal"));
+            assert_eq!(*places.entry(seed).or_insert_with(|| bit.clone()), bit, "the seed decides");
+            // The kernel had all of it in its cache.
+            let read = fs::read(shown.join(&bit.file)).expect("a file");
+            assert_eq!(differences(&read, &[b'x'; 10_000]), [bit.offset as usize]);
+            assert_eq!(read[bit.offset as usize] ^ b'x', bit.mask);
+            assert_eq!(tree(behind), whole, "what is behind stays whole");
+            mount.set(Trouble::default(), seed);
+            assert_eq!(tree(shown), whole);
+        }
+        assert!(places.values().collect::<Vec<_>>().windows(2).any(|pair| pair[0] != pair[1]));
+        // Two at once, one of which a program writes over: that one is good, and stays so.
+        mount.set(Trouble { flips: 2, ..flip }, 3);
+        let bits: Vec<_> = mount.flips().into_iter().map(|bit| bit.expect("a bit")).collect();
+        let file = File::options().write(true).open(shown.join(&bits[0].file)).expect("a file");
+        file.write_all_at(b"new", bits[0].offset - 1).expect("a write");
+        let read = read_anew(&shown.join(&bits[0].file)).expect("a file");
+        assert_eq!(&read[bits[0].offset as usize - 1..][..3], b"new");
+        let is_bad = |bit: &rafture_nemesis::disk::Bit| {
+            let read = read_anew(&shown.join(&bit.file)).expect("a file");
+            read[bit.offset as usize] != mount.held(&bit.file, bit.offset).expect("a byte")
+        };
+        assert_eq!([is_bad(&bits[0]), is_bad(&bits[1])], [false, true]);
+        mount.set(flip, 4);
+        assert!(is_bad(&bits[1]), "the first one is over");
+        assert!(mount.met().lied > 20);
+        mount.set(Trouble::default(), 4);
+        assert_eq!(tree(shown), tree(behind));
+    });
+}
+
+#[test]
+fn a_lost_write_is_seen_to_be_lost_when_the_cache_is_dropped() {
+    with_mount(|shown, behind, mount| {
+        let path = shown.join("log");
+        fs::write(&path, [b'o'; 8192]).expect("a file");
+        let file = File::options().read(true).write(true).open(&path).expect("a file");
+        file.sync_all().expect("a sync");
+        mount.set(Trouble { lost_writes: Errors::ONCE, ..Trouble::default() }, 1);
+        file.write_all_at(&[b'n'; 5000], 4000).expect("it is answered");
+        file.write_all_at(&[b'2'; 10], 0).expect("it lands");
+        file.sync_all().expect("it is synced");
+        assert_eq!(mount.met().lost, 1);
+        let mut expected = vec![b'o'; 8192];
+        expected[..10].fill(b'2');
+        expected.resize(9000, 0);
+        assert_eq!(read_anew(&path).expect("a file"), expected);
+        // It may be believed by who has not dropped it; a program that starts again must not.
+        file.write_all_at(&[b'3'; 10], 8500).expect("what is written over it is there");
+        expected[8500..8510].fill(b'3');
+        mount.forget_lies().expect("an answer");
+        assert_eq!(fs::read(&path).expect("a file"), expected);
+        mount.set(Trouble::default(), 1);
+        let mut truth = vec![b'o'; 4000];
+        truth[..10].fill(b'2');
+        truth.resize(9000, b'n');
+        truth[8500..8510].fill(b'3');
+        assert_eq!(
+            (fs::read(&path).expect("a file"), fs::read(behind.join("log")).expect("a file")),
+            (truth.clone(), truth)
+        );
+
+        // From now on, and of some files only.
+        mount.choose("*.wal");
+        mount.set(Trouble { lost_writes: Errors::Always, ..Trouble::default() }, 1);
+        for name in ["a.wal", "b"] {
+            fs::write(shown.join(name), b"first").expect("a file");
+            File::options()
+                .append(true)
+                .open(shown.join(name))
+                .expect("a file")
+                .write_all(b"second")
+                .expect("a write");
+        }
+        assert_eq!(read_anew(&shown.join("a.wal")).expect("a file"), [0; 11]);
+        assert_eq!(read_anew(&shown.join("b")).expect("a file"), b"firstsecond");
+        mount.lose(None).expect("a loss");
+        mount.set(Trouble::default(), 1);
+        assert!(
+            fs::metadata(shown.join("a.wal")).is_err(),
+            "a lost write can be lost by a loss of power as well"
+        );
+    });
+}
+
+#[test]
+fn a_misdirected_write_comes_to_another_sector() {
+    with_mount(|shown, behind, mount| {
+        let path = shown.join("log");
+        let old: Vec<u8> = (0..16).flat_map(|sector| [b'a' + sector; 512]).collect();
+        for seed in 0..20 {
+            fs::write(&path, &old).expect("a file");
+            let file = File::options().read(true).write(true).open(&path).expect("a file");
+            mount.set(Trouble { misdirected_writes: Errors::ONCE, ..Trouble::default() }, seed);
+            file.write_all_at(&[b'!'; 700], 1000).expect("it is answered");
+            file.sync_all().expect("it is synced");
+            let read = read_anew(&path).expect("a file");
+            let changed = differences(&read, &old);
+            assert_eq!(changed.len(), 700);
+            assert_eq!((changed[0] % 512, changed[699] - changed[0]), (1000 % 512, 699));
+            assert_ne!(changed[0], 1000);
+            mount.set(Trouble::default(), seed);
+            let mut truth = old.clone();
+            truth[1000..1700].fill(b'!');
+            assert_eq!(fs::read(&path).expect("a file"), truth);
+            assert_eq!(fs::read(behind.join("log")).expect("a file"), truth);
+        }
+        assert_eq!(mount.met().misdirected, 20);
+        // Where there is no other place it comes to its own.
+        mount.set(Trouble { misdirected_writes: Errors::ONCE, ..Trouble::default() }, 1);
+        fs::write(shown.join("small"), b"small").expect("a file");
+        assert_eq!(read_anew(&shown.join("small")).expect("a file"), b"small");
+    });
+}
+
+#[test]
+fn reads_fail_once_or_from_now_on() {
+    with_mount(|shown, _, mount| {
+        let path = shown.join("file");
+        fs::write(&path, [b'x'; 300_000]).expect("a file");
+        let read =
+            || fs::read(&path).map(|bytes| bytes.len()).map_err(|error| error.raw_os_error().unwrap_or(0));
+        assert_eq!(read(), Ok(300_000));
+        for _ in 0..3 {
+            mount.set(Trouble { read_errors: Errors::ONCE, ..Trouble::default() }, 1);
+            assert_eq!([read(), read()], [Err(libc::EIO), Ok(300_000)]);
+            mount.set(Trouble::default(), 1);
+        }
+        assert_eq!(mount.met().failed, 3);
+        mount.set(Trouble { read_errors: Errors::Always, ..Trouble::default() }, 1);
+        assert_eq!([read(), read()], [Err(libc::EIO); 2]);
+        mount.set(Trouble::default(), 1);
+        assert_eq!(read(), Ok(300_000));
+    });
+}
+
+#[test]
+fn now_and_then_a_sync_hangs() {
+    with_mount(|shown, _, mount| {
+        let stall = Duration::from_millis(60);
+        let mut file = File::create(shown.join("file")).expect("a file");
+        mount.set(Trouble { stall, stall_in: 10, ..Trouble::default() }, 1);
+        let mut hung = 0;
+        for count in 0..60 {
+            let start = Instant::now();
+            file.write_all(b"x").and_then(|()| file.sync_data()).expect("a sync");
+            let hangs = start.elapsed() >= stall;
+            assert!(hangs || count > 0, "the first one does");
+            hung += u64::from(hangs);
+        }
+        assert_eq!(mount.met().stalled, hung);
+        assert!((2..20).contains(&hung), "{hung} of 60");
+    });
+}
+
+/// As the injector does it, on the disks of nodes that do nothing, and of one that writes.
+#[test]
+fn every_trouble_of_a_disk_is_proven() {
+    if let Some(lack) = lack() {
+        assert!(std::env::var_os("RAFTURE_REQUIRE_ALL").is_none(), "{lack}");
+        eprintln!("skipped: {lack}");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let nodes = ["n1", "n2"].map(|name| folder.path().join(name));
+    nodes.iter().for_each(|node| fs::create_dir(node).expect("a folder"));
+    let mut disks = Disks::open(&nodes).expect("disks");
+    nodes.iter().for_each(|node| fs::write(node.join("data/log"), [b'x'; 5000]).expect("a file"));
+    let none = Trouble::default();
+    let troubles = [
+        Trouble { slow_sync: Duration::from_millis(20), ..none },
+        Trouble { stall: Duration::from_millis(300), stall_in: 50, ..none },
+        Trouble { sync_errors: Errors::ONCE, ..none },
+        Trouble { write_errors: Errors::ONCE, ..none },
+        Trouble { read_errors: Errors::ONCE, ..none },
+        Trouble { read_errors: Errors::Always, ..none },
+        Trouble { full: Full::Any, ..none },
+        Trouble { flips: 1, ..none },
+        Trouble { lost_writes: Errors::ONCE, ..none },
+        Trouble { lost_writes: Errors::Always, ..none },
+        Trouble { misdirected_writes: Errors::ONCE, ..none },
+        Trouble { misdirected_writes: Errors::Always, ..none },
+    ];
+    for trouble in troubles {
+        let is_over = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let file = File::options().write(true).open(nodes[1].join("data/log")).expect("a file");
+                while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                    let _ = file.write_all_at(&[b'y'; 600], 1200).and_then(|()| file.sync_data());
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+            });
+            for (node, name) in ["idle", "busy"].into_iter().enumerate() {
+                disks.set(node, trouble, 1);
+                match disks.subject(node).prove_trouble(trouble) {
+                    Ok(words) => println!("{trouble} ({name}): {words}"),
+                    Err(words) => panic!("{trouble} ({name}): {words}"),
+                }
+                disks.set(node, none, 1);
+            }
+            is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+        // The sheet is off.
+        for node in &nodes {
+            let shown = read_anew(&node.join("data/log")).expect("a file");
+            assert_eq!(shown, fs::read(node.join("disk/data/log")).expect("a file"), "{trouble}");
+        }
+    }
 }
 
 #[test]
