@@ -254,8 +254,11 @@ impl<'a> Injector<'a> {
             FaultKind::Clock => Ok(self.cluster.bend_clocks(&deed.clocks)?),
             FaultKind::Disk(kind @ (DiskFault::PowerLoss | DiskFault::TornWrite)) => {
                 let processes = self.cluster.kill(&deed.nodes)?;
-                let torn = (kind == DiskFault::TornWrite).then_some(deed.seed);
-                self.disks_mut().lose(&deed.nodes, torn)?;
+                let loss = match kind {
+                    DiskFault::TornWrite => crate::disk::Loss::Torn(deed.seed),
+                    _ => crate::disk::Loss::All,
+                };
+                self.disks_mut().lose(&deed.nodes, loss)?;
                 Ok(processes)
             }
             FaultKind::Disk(DiskFault::SlowDisk | DiskFault::IoError | DiskFault::DiskFull) => {

@@ -7,7 +7,9 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rafture_nemesis::disk::{Disks, Errors, Full, Lost, Mount, TRIAL_SECTORS, Trial, Trouble, enter, lack};
+use rafture_nemesis::disk::{
+    Disks, Errors, Full, Loss, Lost, Mount, TRIAL_SECTORS, Trial, Trouble, enter, lack,
+};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -140,7 +142,7 @@ fn what_is_written_through_memory_is_lost_unless_it_was_synced() {
         assert_eq!(&fs::read(&path).expect("a file")[..3], b"SU.");
         drop(mapping);
         drop(file);
-        mount.lose(None).expect("a loss");
+        mount.lose(Loss::All).expect("a loss");
         assert_eq!(&fs::read(&path).expect("a file")[..3], b"S..");
     });
 }
@@ -156,7 +158,7 @@ fn each_way_to_make_a_write_safe_makes_it_safe() {
             let file = File::options().write(true).custom_flags(flags).open(&path).expect("a file");
             file.write_all_at(b"new", 0).expect("a write");
         }
-        mount.lose(None).expect("a loss");
+        mount.lose(Loss::All).expect("a loss");
         for (name, expected) in [("dsync", b"new"), ("sync", b"new"), ("none", b"...")] {
             assert_eq!(&fs::read(shown.join(name)).expect("a file")[..3], expected, "{name}");
         }
@@ -224,7 +226,7 @@ fn what_is_lost_is_exactly_what_was_not_synced() {
                     _ => {}
                 }
             }
-            mount.lose(None).expect("a loss");
+            mount.lose(Loss::All).expect("a loss");
             let expected: BTreeMap<String, Option<Vec<u8>>> =
                 safe_names.iter().map(|(name, file)| (name.clone(), Some(files[*file].1.clone()))).collect();
             assert_eq!(tree(shown), expected, "SEED={seed}: through the kernel's cache");
@@ -252,12 +254,12 @@ fn names_come_back_and_syncing_a_file_keeps_its_own() {
         fs::create_dir(shown.join("a/b")).expect("a folder of the same name");
         fs::write(shown.join("a/b/new"), b"new").expect("a file");
         fs::rename(shown.join("a"), shown.join("c")).expect("a new name");
-        let lost = mount.lose(None).expect("a loss");
+        let lost = mount.lose(Loss::All).expect("a loss");
         assert_eq!((lost.names, tree(shown)), (6, before.clone()));
         // As file systems with a journal do it, whether or not the folder was synced.
         fs::write(shown.join("a/b/new"), b"new").expect("a file");
         File::open(shown.join("a/b/new")).and_then(|file| file.sync_data()).expect("a sync");
-        assert_eq!(mount.lose(None).expect("a loss"), Lost::default());
+        assert_eq!(mount.lose(Loss::All).expect("a loss"), Lost::default());
         assert_eq!(fs::read(shown.join("a/b/new")).expect("it was synced"), b"new");
         fs::write(shown.join("a/b/newer"), b"newer").expect("the folder is as good as ever");
     });
@@ -276,7 +278,7 @@ fn torn_writes_are_torn_at_sectors() {
             let file = File::options().write(true).open(&path).expect("a file");
             file.write_all_at(&[b'n'; 5000], 1024).expect("a write");
             drop(file);
-            mount.lose(Some(seed)).expect("a loss");
+            mount.lose(Loss::Torn(seed)).expect("a loss");
             let content = fs::read(&path).expect("a file");
             assert!((3000..=6024).contains(&content.len()), "{}", content.len());
             assert!(content[..1024].iter().all(|byte| *byte == b'o'));
@@ -316,7 +318,7 @@ fn syncs_and_writes_fail_as_often_as_asked_for() {
         // What a failed sync has not made safe is lost; nobody can tell, but that is what it is for.
         mount.set(Trouble { sync_errors: Errors::Always, ..Trouble::default() }, 1);
         assert_eq!(errno(file.sync_all()), Some(libc::EIO));
-        mount.lose(None).expect("a loss");
+        mount.lose(Loss::All).expect("a loss");
         assert_eq!(fs::read(&path).expect("a file"), b"1");
     });
 }
@@ -458,7 +460,7 @@ fn a_lost_write_is_seen_to_be_lost_when_the_cache_is_dropped() {
         }
         assert_eq!(read_anew(&shown.join("a.wal")).expect("a file"), [0; 11]);
         assert_eq!(read_anew(&shown.join("b")).expect("a file"), b"firstsecond");
-        mount.lose(None).expect("a loss");
+        mount.lose(Loss::All).expect("a loss");
         mount.set(Trouble::default(), 1);
         assert!(
             fs::metadata(shown.join("a.wal")).is_err(),
@@ -537,6 +539,93 @@ fn now_and_then_a_sync_hangs() {
     });
 }
 
+#[test]
+fn one_file_alone_loses_what_was_not_synced() {
+    with_mount(|shown, behind, mount| {
+        let mut losers = BTreeMap::new();
+        for seed in 0..20 {
+            for name in ["a", "b", "c"] {
+                let mut file = File::create(shown.join(name)).expect("a file");
+                file.write_all(b"old").and_then(|()| file.sync_all()).expect("a sync");
+                file.write_all(b"new").expect("a write");
+            }
+            fs::write(shown.join("made"), b"").expect("a file");
+            mount.attempt(Trial::Write(b'b')).expect("a write");
+            let lost = mount.lose(Loss::OneFile(seed)).expect("a loss");
+            assert_eq!((lost.files, lost.names), (2, 0), "the controller's own is the other one");
+            let found = tree(shown);
+            let files = ["a", "b", "c"].map(|name| found[name].clone().expect("a file"));
+            let losing: Vec<usize> = (0..3).filter(|file| files[*file] == b"old").collect();
+            assert_eq!((losing.len(), files.iter().filter(|file| *file == b"oldnew").count()), (1, 2));
+            *losers.entry(losing[0]).or_insert(0) += 1;
+            assert!(found.contains_key("made"));
+            assert_eq!(found, tree(behind));
+            // The rest has reached the disk.
+            mount.lose(Loss::All).expect("a loss");
+            assert_eq!(tree(shown), found);
+        }
+        assert_eq!(losers.len(), 3, "{losers:?}");
+    });
+}
+
+/// A folder is set back and given back, and wiped for good; each time a program finds just that.
+#[test]
+fn a_folder_is_set_back_or_wiped_and_given_back() {
+    if let Some(lack) = lack() {
+        assert!(std::env::var_os("RAFTURE_REQUIRE_ALL").is_none(), "{lack}");
+        eprintln!("skipped: {lack}");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = folder.path().join("n1");
+    fs::create_dir(&node).expect("a folder");
+    let mut disks = Disks::open(std::slice::from_ref(&node)).expect("disks");
+    let shown = node.join("data");
+    fs::create_dir_all(shown.join("a/b")).expect("folders");
+    fs::write(shown.join("a/b/log"), b"early").expect("a file");
+    let made_ahead = File::create(shown.join("zeros")).expect("a file");
+    made_ahead.set_len(50 << 20).expect("room");
+    made_ahead.write_all_at(b"something", 30 << 20).expect("a write");
+    disks.roll_back(0).expect_err("no copy was kept");
+    let earlier = tree(&shown);
+    assert_eq!(disks.keep(0).expect("a copy").files, 2);
+
+    let file = File::options().append(true).open(shown.join("a/b/log")).expect("a file");
+    (&file).write_all(b" and late").and_then(|()| file.sync_all()).expect("a sync");
+    fs::remove_file(shown.join("zeros")).expect("it goes");
+    fs::write(shown.join("later"), b"later").expect("a file");
+    let later = tree(&shown);
+    disks.subject(0).prove_replaced().expect_err("it has its own content");
+    disks.roll_back(0).expect("it is set back");
+    let words = disks.subject(0).prove_replaced().expect("it is set back");
+    assert!(
+        words.starts_with("its folder is as it was 0.") && words.ends_with("2 names in the folder"),
+        "{words}"
+    );
+    assert_eq!(tree(&shown), earlier);
+    fs::write(shown.join("a/b/log"), b"another life").expect("a file");
+    disks.give_back(0).expect("it has its own");
+    assert_eq!(tree(&shown), later);
+    disks.give_back(0).expect("there is nothing to give back");
+
+    fs::write(shown.join("unsynced"), b"unsynced").expect("a file");
+    disks.wipe(0).expect("it is empty");
+    assert!(tree(&shown).is_empty());
+    let words = disks.subject(0).prove_replaced().expect("it is empty");
+    assert_eq!(words, "its folder is empty; 0 names in the folder");
+    fs::write(shown.join("a"), b"no folder any more").expect("a file");
+    disks.subject(0).prove_replaced().expect_err("it is not empty");
+    disks.forget_own(0).expect("it lives on with that");
+    disks.give_back(0).expect("there is nothing to give back");
+    assert_eq!(tree(&shown).len(), 1);
+    disks.lose(&[0], Loss::All).expect("a loss");
+    assert!(tree(&shown).is_empty());
+    drop(file);
+    drop(disks);
+    assert_eq!(fs::read_dir(&node).expect("a folder").count(), 1, "only the data is left");
+    assert_eq!(fs::read_dir(&shown).expect("a folder").count(), 0);
+}
+
 /// As the injector does it, on the disks of nodes that do nothing, and of one that writes.
 #[test]
 fn every_trouble_of_a_disk_is_proven() {
@@ -599,7 +688,7 @@ fn the_controller_sees_what_is_lost_by_a_file_of_its_own() {
         let count = |byte| mount.attempt(Trial::Count(byte)).expect("it is there").1;
         mount.attempt(Trial::Write(b'b')).expect("a write");
         assert_eq!((count(b'a'), count(b'b')), (0, TRIAL_SECTORS));
-        mount.lose(None).expect("a loss");
+        mount.lose(Loss::All).expect("a loss");
         assert_eq!((count(b'a'), count(b'b')), (TRIAL_SECTORS, 0));
     });
 }

@@ -30,6 +30,7 @@ use nix::unistd::{Gid, Uid, fchownat, linkat, symlinkat};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::contents::{self, Amount};
 use super::inode::Inode;
 use super::lies::Cause;
 use super::names::{Names, Place};
@@ -38,10 +39,12 @@ use super::trouble::{
     Counts, ERRORS, Errors, Full, LOST_WRITES, MISDIRECTED_WRITES, READ_ERRORS, SYNC_ERRORS, Trouble,
     Troubles, WRITE_ERRORS, Which,
 };
-use super::undo::Lost;
+use super::undo::{Loss, Lost};
 
 /// Names in the root that begin so are the controller's own; programs do not see them in a listing.
 pub(super) const OWN: &str = ".rafture-";
+/// The controller's own file, which it tries things on.
+pub(super) const TRIAL: &str = ".rafture-trial";
 /// How long the kernel may believe what it was told: only it changes anything, and it is told of what is lost.
 const TRUST: Duration = Duration::from_secs(24 * 3600);
 /// What a write can miss its place by.
@@ -195,16 +198,40 @@ impl Files {
         self.table().inodes.keys().copied().collect()
     }
 
-    /// Loses all that was not synced; with dice, some of it reaches the disk.
-    pub(super) fn lose(&self, mut dice: Option<&mut ChaCha8Rng>) -> io::Result<(Lost, Stale)> {
+    /// Loses what was not synced, or some of it.
+    pub(super) fn lose(&self, loss: Loss) -> io::Result<(Lost, Stale)> {
         let _closed = self.gate.write().expect("nobody panics with it");
+        let mut dice = match loss {
+            Loss::All => None,
+            Loss::Torn(seed) | Loss::OneFile(seed) => Some(ChaCha8Rng::seed_from_u64(seed)),
+        };
         let mut names = self.names.lock().expect("nobody panics with it");
         let changes = names.len();
-        let kept = dice.as_mut().map_or(0, |dice| dice.random_range(0..=changes));
+        let kept = match (loss, dice.as_mut()) {
+            (Loss::Torn(_), Some(dice)) => dice.random_range(0..=changes),
+            (Loss::OneFile(_), _) => changes,
+            _ => 0,
+        };
         let mut inodes: Vec<Arc<Inode>> =
             self.table().inodes.values().map(|(inode, _)| Arc::clone(inode)).collect();
+        inodes.retain(|inode| {
+            let unsynced = inode.unsynced.lock().expect("nobody panics with it");
+            unsynced.as_ref().is_some_and(|undo| inode.file().is_ok_and(|file| !undo.is_idle(file)))
+        });
         // The dice fall in the same order for the same files.
         inodes.sort_by_key(|inode| inode.id);
+        if let (Loss::OneFile(_), Some(dice)) = (loss, dice.as_mut()) {
+            // The controller's own file loses what it holds in any case, so that it can be seen.
+            let is_own = |inode: &Arc<Inode>| inode.id == self.own.load(Ordering::Relaxed);
+            let (own, others): (Vec<_>, Vec<_>) = inodes.into_iter().partition(is_own);
+            let drawn = (!others.is_empty()).then(|| dice.random_range(0..others.len()));
+            for (place, inode) in others.iter().enumerate() {
+                if Some(place) != drawn {
+                    *inode.unsynced.lock().expect("nobody panics with it") = None;
+                }
+            }
+            inodes = own.into_iter().chain(drawn.map(|drawn| Arc::clone(&others[drawn]))).collect();
+        }
         let mut stale = Stale { inodes: Vec::new(), names: Vec::new() };
         let mut lost = Lost { names: changes - kept, ..Lost::default() };
         for inode in inodes {
@@ -212,15 +239,35 @@ impl Files {
                 continue;
             };
             let file = inode.file()?;
-            lost = lost.and(match dice.as_mut() {
-                Some(dice) => undo.tear(file, dice)?,
-                None => undo.lose(file)?,
+            lost = lost.and(match (loss, dice.as_mut()) {
+                (Loss::Torn(_), Some(dice)) => undo.tear(file, dice)?,
+                _ => undo.lose(file)?,
             });
             stale.inodes.push(inode.id);
         }
         stale.names = names.undo(kept)?;
         stale.inodes.extend(stale.names.iter().map(|(folder, _)| folder.id));
         Ok((lost, stale))
+    }
+
+    /// Copies the whole folder as it is at the moment into `to`; whoever wants to write waits.
+    pub(super) fn copy(&self, to: &Path) -> io::Result<Amount> {
+        let _closed = self.gate.write().expect("nobody panics with it");
+        contents::copy(&self.behind, to)
+    }
+
+    /// Moves all that the folder holds into `aside`, and all of `with` in its place. What was not synced counts as synced from then
+    /// on. Gives the names in the root that have gone or come.
+    pub(super) fn replace(&self, with: &Path, aside: &Path) -> io::Result<Vec<OsString>> {
+        let _closed = self.gate.write().expect("nobody panics with it");
+        self.names().synced_all();
+        for (inode, _) in self.table().inodes.values() {
+            *inode.unsynced.lock().expect("nobody panics with it") = None;
+            inode.is_true(0, u64::MAX);
+        }
+        let mut names = contents::move_all(&self.behind, aside)?;
+        names.extend(contents::move_all(with, &self.behind)?);
+        Ok(names)
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {

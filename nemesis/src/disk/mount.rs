@@ -17,15 +17,14 @@ use fuser::{BackgroundSession, Config, INodeNo, Notifier, Session, SessionACL};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{getgid, getuid};
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 
-use super::files::{Files, OWN, Served};
+use super::contents::Amount;
+use super::files::{Files, OWN, Served, TRIAL};
 use super::lies::Cause;
 use super::pick::{Bit, files_below};
 use super::trial::{self, TRIAL_BYTES, Trial};
 use super::trouble::{Errors, Trouble};
-use super::undo::Lost;
+use super::undo::{Loss, Lost};
 
 /// Where the kernel speaks to file systems.
 pub(super) const DEVICE: &str = "/dev/fuse";
@@ -91,7 +90,7 @@ impl Mount {
     /// # Errors
     /// When this process may not mount, or a folder cannot be used.
     pub fn open(shown: &Path, behind: &Path, limbo: &Path) -> io::Result<Mount> {
-        let path = behind.join(format!("{OWN}trial"));
+        let path = behind.join(TRIAL);
         let mut trial = File::options().write(true).create(true).truncate(true).open(path)?;
         trial.write_all(&[b'a'; TRIAL_BYTES])?;
         trial.sync_all()?;
@@ -226,18 +225,13 @@ impl Mount {
         }
     }
 
-    /// Loses all that was not synced; with a seed, some sectors and names reach the disk all the same. No program may use
-    /// the folder meanwhile.
+    /// Loses what was not synced, or some of it. No program may use the folder meanwhile.
     ///
     /// # Errors
     /// When the folder behind it cannot be changed.
-    pub fn lose(&self, torn: Option<u64>) -> io::Result<Lost> {
-        // What was written through memory and is not on its way yet comes in now, and is lost with the rest.
-        for number in self.files.numbers() {
-            self.notifier.inval_inode(INodeNo(number), 0, 0)?;
-        }
-        let mut dice = torn.map(ChaCha8Rng::seed_from_u64);
-        let (lost, stale) = self.files.lose(dice.as_mut())?;
+    pub fn lose(&self, loss: Loss) -> io::Result<Lost> {
+        self.forget_caches()?;
+        let (lost, stale) = self.files.lose(loss)?;
         for number in stale.inodes {
             self.notifier.inval_inode(INodeNo(number), 0, 0)?;
         }
@@ -245,6 +239,36 @@ impl Mount {
             self.notifier.inval_entry(INodeNo(folder.id), &name)?;
         }
         Ok(lost)
+    }
+
+    /// What was written through memory and is not on its way yet comes in now, and nothing is remembered.
+    fn forget_caches(&self) -> io::Result<()> {
+        self.files
+            .numbers()
+            .into_iter()
+            .try_for_each(|number| self.notifier.inval_inode(INodeNo(number), 0, 0))
+    }
+
+    /// Copies all that the folder holds at the moment into `to`, which must not be there. Programs may use it meanwhile, and
+    /// wait so long.
+    ///
+    /// # Errors
+    /// When it cannot be copied.
+    pub fn copy(&self, to: &Path) -> io::Result<Amount> {
+        self.files.copy(to)
+    }
+
+    /// Moves all that the folder holds into `aside`, and all that `with` holds in its place. No program may use it meanwhile.
+    ///
+    /// # Errors
+    /// When something cannot be moved; then it is where it was or where it was to go.
+    pub fn replace(&self, with: &Path, aside: &Path) -> io::Result<()> {
+        self.forget_caches()?;
+        let names = self.files.replace(with, aside)?;
+        for name in names {
+            self.notifier.inval_entry(INodeNo::ROOT, &name)?;
+        }
+        self.notifier.inval_inode(INodeNo::ROOT, 0, 0)
     }
 
     /// Tries something on the controller's own file, or, if it is to be made, on one that is not there. Gives how long it took,

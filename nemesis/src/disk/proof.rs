@@ -1,6 +1,7 @@
 //! Whether a disk does what was asked of it: seen by what programs have met, or by trying it.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,13 +23,29 @@ pub struct Subject {
     pub(super) is_marked: bool,
     /// What the last loss took.
     pub(super) lost: Lost,
+    /// What its folder holds since its content was replaced.
+    pub(super) replaced: Option<Replaced>,
     /// What programs had met before the trouble that is in force.
     pub(super) met_before: Met,
 }
 
+/// What a data folder holds in place of its own content.
+#[derive(Debug, Clone)]
+pub(super) struct Replaced {
+    /// A file that only a folder of an earlier time has, if it is one.
+    pub(super) sign: Option<&'static str>,
+    /// Names in the folder, the sign not among them.
+    pub(super) names: u64,
+    /// What it is, in words.
+    pub(super) words: String,
+}
+
+/// What the file that is the sign of an earlier time holds.
+pub(super) const SIGN: u8 = b'e';
+
 impl Subject {
     pub(super) fn new(mount: Arc<Mount>) -> Subject {
-        Subject { mount, is_marked: false, lost: Lost::default(), met_before: Met::default() }
+        Subject { mount, is_marked: false, lost: Lost::default(), replaced: None, met_before: Met::default() }
     }
 
     /// Prepares what will show whether something gets lost. Tells whether the disk is good enough for it at the moment.
@@ -171,6 +188,22 @@ impl Subject {
             return Ok(format!("no write of the node came; one that was tried {fate}"));
         }
         verdict(self.since(which) > 0, format!("{} writes {fate}", self.since(which)))
+    }
+
+    /// A folder that was wiped or set back must show just that.
+    ///
+    /// # Errors
+    /// What it shows instead, in words.
+    pub fn prove_replaced(&self) -> Result<String, String> {
+        let Replaced { sign, names, words } = self.replaced.as_ref().ok_or("its content is its own")?;
+        let counted = self.mount.attempt_on(Trial::Names, Path::new(""));
+        let counted = counted.map_err(|error| format!("its folder cannot be read: {error}"))?.1;
+        if let Some(sign) = sign {
+            let read = self.mount.attempt_on(Trial::Byte(0), Path::new(sign));
+            let byte = read.map_err(|error| format!("it has no sign of an earlier time: {error}"))?.1;
+            verdict(byte == u64::from(SIGN), "its sign of an earlier time is not its own".into())?;
+        }
+        verdict(counted == *names, format!("{words}; {counted} names in the folder"))
     }
 
     /// What was written last before the loss, and not synced, must be gone.

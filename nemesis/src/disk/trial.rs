@@ -33,6 +33,8 @@ pub enum Trial {
     Byte(u64),
     /// It is read, after the kernel has forgotten what it held.
     Read,
+    /// Of a folder, the names in it are counted.
+    Names,
 }
 
 /// Length of the file that things are tried on.
@@ -121,7 +123,7 @@ fn call(trial: Trial, path: &CString, buffer: &mut [u8]) -> Result<u64, Errno> {
     let flags = match trial {
         Trial::Make => libc::O_RDWR | libc::O_CREAT | libc::O_EXCL,
         Trial::Write(_) | Trial::Sync | Trial::Sector(_) => libc::O_RDWR,
-        Trial::Count(_) | Trial::Byte(_) | Trial::Read => libc::O_RDONLY,
+        Trial::Count(_) | Trial::Byte(_) | Trial::Read | Trial::Names => libc::O_RDONLY,
     };
     // SAFETY: plain system calls on a path, a descriptor and a buffer that are there.
     unsafe {
@@ -154,10 +156,33 @@ fn call(trial: Trial, path: &CString, buffer: &mut [u8]) -> Result<u64, Errno> {
                 let sectors = buffer[..read].chunks(512);
                 Ok(sectors.filter(|sector| sector.iter().all(|other| *other == byte)).count() as u64)
             }
+            Trial::Names => count_names(file, buffer),
             Trial::Byte(at) => match read_anew(1, at)? {
                 0 => Err(Errno::ENODATA),
                 _ => Ok(buffer[0].into()),
             },
+        }
+    }
+}
+
+/// Names in an open folder, but for its own and its parent's.
+fn count_names(folder: RawFd, buffer: &mut [u8]) -> Result<u64, Errno> {
+    /// Where an entry as the kernel gives it has its length and its name.
+    const LENGTH: usize = 16;
+    const NAME: usize = 19;
+    let mut count = 0;
+    loop {
+        // SAFETY: the kernel writes into the buffer, which is as long as it is told.
+        let got = unsafe { libc::syscall(libc::SYS_getdents64, folder, buffer.as_mut_ptr(), buffer.len()) };
+        let mut entries = &buffer[..Errno::result(got)?.cast_unsigned() as usize];
+        if entries.is_empty() {
+            return Ok(count);
+        }
+        while !entries.is_empty() {
+            let length = u16::from_ne_bytes([entries[LENGTH], entries[LENGTH + 1]]);
+            let name = &entries[NAME..usize::from(length)];
+            count += u64::from(!name.starts_with(b".\0") && !name.starts_with(b"..\0"));
+            entries = &entries[usize::from(length)..];
         }
     }
 }
