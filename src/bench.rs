@@ -221,11 +221,13 @@ impl Rival {
             seed: arguments.seed,
             defect: None,
             traced: false,
+            changes_members: false,
         };
         let mut processes = Vec::new();
         for node in 0..arguments.nodes {
             let launch = system.launch(node, &layout, &settings);
             let spec = NodeSpec {
+                joining: Vec::new(),
                 name: layout.nodes[node].name.clone(),
                 program: launch.program,
                 arguments: launch.arguments.into_iter().map(Into::into).collect(),
@@ -236,7 +238,7 @@ impl Rival {
                     .collect(),
                 folder: layout.nodes[node].folder.clone(),
             };
-            processes.push(Process::start(&spec, None, spawner).map_err(Error::harness)?);
+            processes.push(Process::start(&spec, "", None, spawner).map_err(Error::harness)?);
         }
         let (drivers, slices) = (Vec::new(), Vec::new());
         Ok(Rival { name: shown, system, layout, processes, drivers, slices, cpu: (0.0, 0.0) })

@@ -178,14 +178,11 @@ fn scenarios(name: &str, arguments: &SimArguments) -> Result<Verdict, Error> {
 
 fn options(arguments: &SimArguments) -> Result<PlanOptions, Error> {
     let faults = match arguments.faults.as_str() {
-        "all" => fault::kinds_of_simulation()
-            .map(|kind| fault::FaultSpec { kind, shape: None, target: None })
-            .collect(),
+        "all" => fault::kinds_of_simulation().map(fault::FaultSpec::of).collect(),
         list => fault::parse(list).map_err(Error::input)?,
     };
-    if let Some(real) = faults.iter().find(|spec: &&fault::FaultSpec| !spec.kind.is_in_simulation()) {
-        let kind = real.kind;
-        let text = format!("`{kind}` is known to real runs only (hint: `rafture run --faults {kind}`)");
+    if let Some(real) = faults.iter().find(|spec: &&fault::FaultSpec| !spec.is_in_simulation()) {
+        let text = format!("`{real}` is known to real runs only (hint: `rafture run --faults {real}`)");
         return Err(Error::Input(text));
     }
     workload::find(&arguments.workload).map_err(Error::Input)?;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -12,7 +13,12 @@ use crate::clocks::{Change, Sighting};
 use crate::disk::Disks;
 use crate::hosts::{Condition, Hosts, HostsError, Link};
 use crate::process::{self, NodeSpec, Process, Spawner};
+use crate::quota::Held;
 
+/// With a number behind it, the folder in that of a node that has what one said which was on its address before: `replaced-1`.
+pub const REPLACED: &str = "replaced-";
+/// The folder in that of a node in which it keeps its data.
+const DATA: &str = "data";
 /// How long a node has to end when it is asked to.
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -45,6 +51,8 @@ pub struct Cluster {
     crashes: Vec<String>,
     /// After the nodes: they must be gone when it is dropped.
     disks: Option<Disks>,
+    /// What nodes are upgraded to.
+    upgrade: Option<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -56,6 +64,16 @@ struct Node {
     may_end: bool,
     /// It has ended by such a fault.
     fell: bool,
+    /// It was asked to end, or to be a member no longer.
+    leaves: bool,
+    /// It is no member of the cluster: it is started as one that joins.
+    joins: bool,
+    /// It may not be started before it is let in again.
+    is_out: bool,
+    /// How many have had its address before it.
+    lives: usize,
+    /// A second process of it.
+    twin: Option<Process>,
 }
 
 impl Cluster {
@@ -70,14 +88,29 @@ impl Cluster {
             paused: false,
             may_end: false,
             fell: false,
+            leaves: false,
+            joins: false,
+            is_out: false,
+            lives: 0,
+            twin: None,
         });
         let (nodes, spawner) = (nodes.collect(), Spawner::start()?);
-        Ok(Cluster { nodes, hosts, spawner, crashes: Vec::new(), disks: None })
+        Ok(Cluster { nodes, hosts, spawner, crashes: Vec::new(), disks: None, upgrade: None })
     }
 
     /// From now on these are under the nodes' data folders.
     pub fn put_on(&mut self, disks: Disks) {
         self.disks = Some(disks);
+    }
+
+    /// This is the program that nodes are upgraded to.
+    pub fn set_upgrade(&mut self, program: PathBuf) {
+        self.upgrade = Some(program);
+    }
+
+    /// The program that nodes are upgraded to, if there is one.
+    pub fn upgrade(&self) -> Option<&Path> {
+        self.upgrade.as_deref()
     }
 
     /// What is under the nodes' data folders, if anything.
@@ -131,21 +164,181 @@ impl Cluster {
         (0..self.len()).filter(|&node| self.state(node) == state).collect()
     }
 
-    /// Starts a node that is down.
+    /// Whether a node was wiped and not let in since.
+    pub fn is_wiped(&self, node: usize) -> bool {
+        self.nodes[node].is_out
+    }
+
+    /// A node that was wiped may be started again.
+    pub fn let_in(&mut self, node: usize) {
+        self.nodes[node].is_out = false;
+    }
+
+    /// Starts a node that is down, unless it was wiped and not let in since.
     ///
     /// # Errors
     /// When its process cannot be started.
     pub fn start(&mut self, node: usize) -> Result<(), NodeError> {
-        let namespace = self.hosts.namespace(node).map(|namespace| namespace.as_fd().try_clone_to_owned());
-        let Node { spec, process, fell, .. } = &mut self.nodes[node];
-        if process.is_some() {
+        if self.nodes[node].process.is_some() || self.nodes[node].is_out {
             return Ok(());
         }
-        let started =
-            namespace.transpose().and_then(|namespace| Process::start(spec, namespace, &self.spawner));
-        *process = Some(started.map_err(|source| failed("start", &spec.name, source))?);
-        *fell = false;
+        if let Some(disks) = &self.disks {
+            let told = disks.before_start(node);
+            told.map_err(|error| failed("start", self.name(node), io::Error::other(error)))?;
+        }
+        let process = self.start_process(node, "")?;
+        let Node { process: place, fell, leaves, .. } = &mut self.nodes[node];
+        (*place, *fell, *leaves) = (Some(process), false, false);
         Ok(())
+    }
+
+    /// Starts a second process of a node, beside the first. Gives the process.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start_twin(&mut self, node: usize) -> Result<u32, NodeError> {
+        let twin = self.start_process(node, "twin-")?;
+        let process = twin.id();
+        self.nodes[node].twin = Some(twin);
+        Ok(process)
+    }
+
+    /// How the second process of a node has ended, if it has, and its last words.
+    pub fn twin_ended(&mut self, node: usize) -> Option<String> {
+        let twin = self.nodes[node].twin.as_mut()?;
+        let status = twin.ended()?;
+        Some(format!("{}: {}", process::describe(status), twin.last_words()))
+    }
+
+    /// Kills second processes of nodes.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn kill_twins(&mut self, nodes: &[usize]) -> Result<(), NodeError> {
+        for &node in nodes {
+            let Node { spec, twin, .. } = &mut self.nodes[node];
+            if let Some(mut twin) = twin.take() {
+                let gone = twin
+                    .ended()
+                    .map_or_else(|| twin.signal(Signal::SIGKILL).and_then(|()| twin.reap()), |_| Ok(()));
+                gone.map_err(|source| failed("kill the second process of", &spec.name, source))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn start_process(&self, node: usize, prefix: &str) -> Result<Process, NodeError> {
+        let Node { spec, joins, .. } = &self.nodes[node];
+        let namespace = self.hosts.namespace(node).map(|namespace| namespace.as_fd().try_clone_to_owned());
+        let joining;
+        let chosen = match joins {
+            true => {
+                joining = NodeSpec { arguments: spec.joining.clone(), ..spec.clone() };
+                &joining
+            }
+            false => spec,
+        };
+        let start = |namespace| Process::start(chosen, prefix, namespace, &self.spawner);
+        namespace.transpose().and_then(start).map_err(|source| failed("start", &spec.name, source))
+    }
+
+    /// From now on a node is started by this program.
+    pub fn set_program(&mut self, node: usize, program: PathBuf) {
+        self.nodes[node].spec.program = program;
+    }
+
+    /// The program that a node runs, as the kernel sees it; nothing if it is down.
+    pub fn running_program(&self, node: usize) -> Option<PathBuf> {
+        let process = self.nodes[node].process.as_ref()?;
+        std::fs::read_link(format!("/proc/{}/exe", process.id())).ok()
+    }
+
+    /// A node that is down has no data any more, and is started as one that joins the cluster: another one, on the same address.
+    /// What the former has said and traced is moved into the folder [`REPLACED`] and a number, beside the new one's.
+    ///
+    /// # Errors
+    /// When its files cannot be removed or moved.
+    pub fn wipe(&mut self, node: usize) -> Result<(), NodeError> {
+        let Node { spec, joins, is_out, lives, .. } = &mut self.nodes[node];
+        (*joins, *is_out, *lives) = (true, true, *lives + 1);
+        let kept = spec.folder.join(format!("{REPLACED}{lives}"));
+        let replaced = empty(&spec.folder.join(DATA)).and_then(|()| move_files(&spec.folder, &kept));
+        replaced.map_err(|source| failed("remove the data of", &spec.name, source))
+    }
+
+    /// Nodes are asked to end; that they do is no crash.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn ask_to_end(&mut self, nodes: &[usize]) -> Result<Vec<u32>, NodeError> {
+        self.notice_crashes();
+        nodes.iter().for_each(|&node| self.nodes[node].leaves = true);
+        self.signal(nodes, Signal::SIGTERM, "stop")
+    }
+
+    /// A node may end by itself, since it was taken out of the cluster.
+    pub fn expect_end(&mut self, node: usize) {
+        self.nodes[node].leaves = true;
+    }
+
+    /// Nodes get `share` of one processor each from now on, or all that they want. Gives the processes.
+    ///
+    /// # Errors
+    /// When one is gone.
+    pub fn set_quota(&mut self, nodes: &[usize], share: Option<f64>) -> Result<Vec<u32>, NodeError> {
+        self.notice_crashes();
+        self.each(nodes, "limit the processor time of", |process, is_paused| {
+            process.set_quota(share, is_paused).map(|()| process.id())
+        })
+    }
+
+    /// What has come of the quotas of nodes.
+    pub fn quotas(&self, nodes: &[usize]) -> Vec<Held> {
+        let quota = |&node: &usize| Some(self.nodes[node].process.as_ref()?.quota()?.held());
+        nodes.iter().filter_map(quota).collect()
+    }
+
+    /// Nodes get no more memory from now on. Gives how many bytes of address space each has.
+    ///
+    /// # Errors
+    /// When one is gone.
+    pub fn limit_memory(&mut self, nodes: &[usize]) -> Result<Vec<u64>, NodeError> {
+        self.notice_crashes();
+        self.each(nodes, "limit the memory of", |process, _| process.limit_memory())
+    }
+
+    /// Nodes get memory again.
+    pub fn free_memory(&mut self, nodes: &[usize]) {
+        for &node in nodes {
+            if let Some(process) = &mut self.nodes[node].process {
+                process.free_memory();
+            }
+        }
+    }
+
+    fn each<T>(
+        &mut self,
+        nodes: &[usize],
+        deed: &'static str,
+        mut act: impl FnMut(&mut Process, bool) -> io::Result<T>,
+    ) -> Result<Vec<T>, NodeError> {
+        let mut results = Vec::new();
+        for &node in nodes {
+            let Node { spec, process, paused, .. } = &mut self.nodes[node];
+            if let Some(process) = process {
+                results.push(act(process, *paused).map_err(|source| failed(deed, &spec.name, source))?);
+            }
+        }
+        Ok(results)
+    }
+
+    /// From now on, or not any more, these nodes are stopped and continued by nobody's quota.
+    fn suspend_quotas(&self, nodes: &[usize], is_suspended: bool) {
+        for Node { process, paused, .. } in nodes.iter().map(|&node| &self.nodes[node]) {
+            if let Some(quota) = process.as_ref().and_then(Process::quota) {
+                quota.suspend(is_suspended || *paused);
+            }
+        }
     }
 
     /// Kills nodes, all at once; they are gone when this returns. Those that are down stay so. Gives the processes.
@@ -172,6 +365,7 @@ impl Cluster {
     /// When one does not.
     pub fn pause(&mut self, nodes: &[usize]) -> Result<Vec<u32>, NodeError> {
         self.notice_crashes();
+        self.suspend_quotas(nodes, true);
         // Whatever comes of it, the signal is out, and they will have to be resumed.
         nodes.iter().for_each(|&node| self.nodes[node].paused = true);
         let processes = self.signal(nodes, Signal::SIGSTOP, "pause")?;
@@ -198,6 +392,7 @@ impl Cluster {
                 process.await_motion().map_err(|source| failed("resume", &spec.name, source))?;
             }
         }
+        self.suspend_quotas(nodes, false);
         Ok(())
     }
 
@@ -207,16 +402,20 @@ impl Cluster {
     /// When one is gone or cannot be stopped for it.
     pub fn bend_clocks(&mut self, changes: &BTreeMap<usize, Change>) -> Result<Vec<u32>, NodeError> {
         self.notice_crashes();
+        let nodes: Vec<usize> = changes.keys().copied().collect();
         // Nobody waits for a disk before all are bent.
         let (mut processes, mut away) = (Vec::new(), Vec::new());
+        self.suspend_quotas(&nodes, true);
         for (&node, change) in changes {
             let Node { spec, process, .. } = &mut self.nodes[node];
             if let Some(process) = process {
                 let bent = process.clocks().and_then(|clocks| clocks.set(change));
-                away.push(bent.map_err(|source| failed("bend the clocks of", &spec.name, source))?);
+                away.push(bent.map_err(|source| failed("bend the clocks of", &spec.name, source)));
                 processes.push(process.id());
             }
         }
+        self.suspend_quotas(&nodes, false);
+        away.into_iter().try_for_each(|away| away.map(drop))?;
         Ok(processes)
     }
 
@@ -231,9 +430,12 @@ impl Cluster {
     /// # Errors
     /// When it cannot.
     pub fn look_at_clocks(&mut self, node: usize) -> Result<Option<[Sighting; 2]>, NodeError> {
+        self.suspend_quotas(&[node], true);
         let Node { spec, process, .. } = &mut self.nodes[node];
         let seen = process.as_mut().map(|process| process.clocks()?.look()).transpose();
-        seen.map_err(|source| failed("read the clocks of", &spec.name, source))
+        let seen = seen.map_err(|source| failed("read the clocks of", &spec.name, source));
+        self.suspend_quotas(&[node], false);
+        seen
     }
 
     /// Sets the clocks of nodes right. A node that was started again meanwhile has right ones.
@@ -242,6 +444,7 @@ impl Cluster {
     /// When the kernel refuses.
     pub fn restore_clocks(&mut self, nodes: &[usize]) -> Result<(), NodeError> {
         let mut restored = Ok(());
+        self.suspend_quotas(nodes, true);
         for &node in nodes {
             let Node { spec, process, .. } = &mut self.nodes[node];
             if let Some(clocks) = process.as_mut().and_then(Process::bent_clocks) {
@@ -250,6 +453,7 @@ impl Cluster {
                     restored.and(done.map_err(|source| failed("restore the clocks of", &spec.name, source)));
             }
         }
+        self.suspend_quotas(nodes, false);
         restored
     }
 
@@ -290,6 +494,14 @@ impl Cluster {
         self.hosts.cut(links)
     }
 
+    /// Breaks all connections of nodes off; see [`Hosts::reset`].
+    ///
+    /// # Errors
+    /// When that is not possible here.
+    pub fn reset(&mut self, nodes: &[usize]) -> Result<usize, HostsError> {
+        self.hosts.reset(nodes)
+    }
+
     /// The hosts that the nodes live on.
     pub fn hosts(&self) -> &Hosts {
         &self.hosts
@@ -297,14 +509,14 @@ impl Cluster {
 
     /// Takes note of nodes that have ended by themselves. They stay down.
     pub fn notice_crashes(&mut self) {
-        for Node { spec, process, paused, may_end, fell } in &mut self.nodes {
+        for Node { spec, process, paused, may_end, fell, leaves, .. } in &mut self.nodes {
             let Some(running) = process else {
                 continue;
             };
             if let Some(status) = running.ended() {
                 let (how, words) = (process::describe(status), running.last_words());
-                match may_end {
-                    true => *fell = true,
+                match *leaves || *may_end {
+                    true => *fell = !*leaves,
                     false => self.crashes.push(format!("{} ended by itself with {how}: {words}", spec.name)),
                 }
                 (*process, *paused) = (None, false);
@@ -329,6 +541,7 @@ impl Cluster {
     pub fn stop(&mut self) -> Result<(), NodeError> {
         self.notice_crashes();
         let everybody: Vec<usize> = (0..self.len()).collect();
+        self.kill_twins(&everybody)?;
         self.signal(&everybody, Signal::SIGTERM, "stop")?;
         self.signal(&everybody, Signal::SIGCONT, "stop")?;
         let deadline = Instant::now() + STOP_PATIENCE;
@@ -348,8 +561,37 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         let everybody: Vec<usize> = (0..self.len()).collect();
         // There is nobody left to tell; the parent-death signal is the second line.
+        let _ = self.kill_twins(&everybody);
         let _ = self.kill(&everybody);
     }
+}
+
+/// Moves the files of a folder, and no folders, into another.
+fn move_files(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            std::fs::rename(entry.path(), to.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes whatever is in a folder, and not the folder: something may be mounted there.
+fn empty(folder: &Path) -> io::Result<()> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        match entry.file_type()?.is_dir() {
+            true => std::fs::remove_dir_all(entry.path())?,
+            false => std::fs::remove_file(entry.path())?,
+        }
+    }
+    Ok(())
 }
 
 fn failed(deed: &'static str, node: &str, source: io::Error) -> NodeError {

@@ -8,31 +8,44 @@ use rand_chacha::ChaCha8Rng;
 use crate::fault::{NodeNumber, Shape, Target};
 use crate::hosts::Link;
 
+/// Who is what at the moment, as far as it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Roles {
+    /// It leads.
+    pub leader: Option<usize>,
+    /// It led before that one.
+    pub leader_before: Option<usize>,
+    /// It has applied least.
+    pub behind: Option<usize>,
+}
+
 /// The nodes that `target` means, among `available` ones of a cluster of `count`; fewer than it should be if there are not
 /// enough.
 pub fn choose(
     target: Target,
     count: usize,
     available: &[usize],
-    leader: Option<usize>,
+    roles: Roles,
     random: &mut ChaCha8Rng,
 ) -> Vec<usize> {
-    let wanted = match target {
-        Target::One | Target::Leader | Target::Node(_) => 1,
-        Target::Minority => ((count - 1) / 2).max(1),
-        Target::Majority => count / 2 + 1,
-        Target::All => count,
-    };
-    let named = match target {
-        Target::Leader => leader,
+    let minority = ((count - 1) / 2).max(1);
+    let (wanted, named, shunned) = match target {
         Target::Node(NodeNumber(number)) => {
             return available.iter().copied().filter(|node| node + 1 == number).collect();
         }
-        Target::One | Target::Minority | Target::Majority | Target::All => None,
+        Target::One => (1, None, None),
+        Target::Minority => (minority, None, None),
+        Target::Majority => (count / 2 + 1, None, None),
+        Target::All => (count, None, None),
+        Target::Leader => (1, roles.leader, None),
+        Target::LeaderAndMinority => (minority, roles.leader, None),
+        Target::Follower => (1, None, roles.leader),
+        Target::Behind => (1, roles.behind, roles.leader),
+        Target::OldLeader => (1, roles.leader_before, roles.leader),
     };
     let mut chosen = shuffled(available, random);
-    // The leader first, if it is meant and can be had.
-    chosen.sort_by_key(|&node| Some(node) != named);
+    // Who is meant comes first, if it can be had, and who is not meant last.
+    chosen.sort_by_key(|&node| (Some(node) != named, Some(node) == shunned));
     chosen.truncate(wanted);
     chosen.sort_unstable();
     chosen
@@ -43,6 +56,11 @@ pub fn grudge(shape: Shape, count: usize, chosen: &[usize], random: &mut ChaCha8
     let everybody: Vec<usize> = (0..count).collect();
     let cut = |is_cut: &dyn Fn(Link) -> bool| Link::all(count).filter(|link| is_cut(*link)).collect();
     match shape {
+        Shape::Clients => {
+            let clients = Link::clients(count);
+            let both = |&node: &usize| [Link { from: node, to: clients }, Link { from: clients, to: node }];
+            chosen.iter().flat_map(both).collect()
+        }
         Shape::Isolate => cut(&|link| chosen.contains(&link.from) || chosen.contains(&link.to)),
         Shape::OneWay => {
             let outgoing = random.random_bool(0.5);
@@ -75,6 +93,22 @@ pub fn grudge(shape: Shape, count: usize, chosen: &[usize], random: &mut ChaCha8
                 distance.min(count - distance) > reach
             })
         }
+        Shape::From
+        | Shape::To
+        | Shape::Gentle
+        | Shape::Storm
+        | Shape::Rolling
+        | Shape::WallJump
+        | Shape::WallSkew
+        | Shape::WallStrobe
+        | Shape::MonotonicJump
+        | Shape::MonotonicSkew
+        | Shape::MonotonicSway
+        | Shape::OneFile
+        | Shape::Stall
+        | Shape::Sync
+        | Shape::Write
+        | Shape::Read => unreachable!("no partition has the shape `{shape}`"),
     }
 }
 
@@ -88,6 +122,19 @@ fn shuffled(nodes: &[usize], random: &mut ChaCha8Rng) -> Vec<usize> {
 
 /// What a partition looks like, in words: `n1 n2 | n3 n4 n5`, or for each node whom it can reach.
 pub fn describe(count: usize, links: &BTreeSet<Link>) -> String {
+    let clients = Link::clients(count);
+    let from_clients = links.iter().filter(|link| link.from == clients || link.to == clients);
+    let hidden: BTreeSet<usize> = from_clients.map(|link| link.from.min(link.to)).collect();
+    if !hidden.is_empty() {
+        let names: Vec<String> = hidden.iter().map(|node| format!("n{}", node + 1)).collect();
+        let others: BTreeSet<Link> =
+            links.iter().copied().filter(|link| link.from < count && link.to < count).collect();
+        let clients = format!("no client reaches {}", names.join(" "));
+        return match others.is_empty() {
+            true => clients,
+            false => format!("{clients}; {}", describe(count, &others)),
+        };
+    }
     let reaches = |from: usize, to: usize| from == to || !links.contains(&Link { from, to });
     let names =
         |nodes: &[usize]| nodes.iter().map(|node| format!("n{}", node + 1)).collect::<Vec<_>>().join(" ");
@@ -163,9 +210,18 @@ mod tests {
     #[test]
     fn targets_are_as_many_as_they_say() {
         let everybody: Vec<usize> = (0..5).collect();
-        let choose = |target, available: &[usize]| choose(target, 5, available, Some(3), &mut random());
+        let choose = |target, available: &[usize]| {
+            let roles = Roles { leader: Some(3), leader_before: Some(1), behind: Some(4) };
+            choose(target, 5, available, roles, &mut random())
+        };
         assert_eq!(choose(Target::Leader, &everybody), [3]);
         assert_eq!(choose(Target::Leader, &[1]), [1], "somebody, if the leader cannot be had");
+        assert_eq!(choose(Target::OldLeader, &everybody), [1]);
+        assert_eq!(choose(Target::Behind, &everybody), [4]);
+        assert_ne!(choose(Target::Follower, &everybody), [3]);
+        assert_ne!(choose(Target::OldLeader, &[0, 2, 3]), [3], "not the one that leads");
+        let many = choose(Target::LeaderAndMinority, &everybody);
+        assert!(many.len() == 2 && many.contains(&3), "{many:?}");
         assert_eq!(choose(Target::Node(NodeNumber(2)), &everybody), [1]);
         assert!(choose(Target::Node(NodeNumber(2)), &[0]).is_empty());
         let sizes = [Target::One, Target::Minority, Target::Majority, Target::All]
@@ -176,6 +232,7 @@ mod tests {
     #[test]
     fn partitions_are_told_in_words() {
         let random = &mut random();
+        assert_eq!(describe(3, &grudge(Shape::Clients, 3, &[1], random)), "no client reaches n2");
         assert_eq!(describe(3, &grudge(Shape::Isolate, 3, &[0], random)), "n1 | n2 n3");
         assert_eq!(
             describe(3, &BTreeSet::from([Link { from: 0, to: 1 }])),

@@ -24,6 +24,8 @@ pub enum State {
     Undone,
     /// It could not be done, proven or taken back.
     Failed,
+    /// The cluster was asked to do it and did not, as may be rightly so.
+    Declined,
 }
 
 /// One line of the ledger.

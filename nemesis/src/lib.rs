@@ -2,10 +2,11 @@
 //!
 //! In reading order: [`fault`] is what can be done, as data; [`grudge`] chooses nodes and links; [`schedule`] says
 //! when. [`hosts`] are where nodes live, [`process`] is one of them and [`cluster`] all; [`injector`] carries a
-//! schedule out, `links` says how bad links become, [`clocks`] what becomes of clocks, [`disk`] lets nodes down by their disks, and
+//! schedule out and asks an [`administrator`] for what only the system itself can do, `links` says how bad links become, [`clocks`] what becomes of clocks, [`disk`] lets nodes down by their disks, and
 //! [`ledger`] has every deed before it is done. [`clean`] undoes what a killed controller has left,
 //! [`doctor`] tells what this machine allows, [`clock`] is the time axis of a run.
 
+pub mod administrator;
 pub mod clean;
 pub mod clock;
 pub mod clocks;
@@ -19,4 +20,5 @@ pub mod injector;
 pub mod ledger;
 mod links;
 pub mod process;
+pub mod quota;
 pub mod schedule;

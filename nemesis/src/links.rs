@@ -6,17 +6,17 @@ use std::time::Duration;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use crate::fault::LinkFault;
+use crate::fault::{LinkFault, Strength};
 use crate::hosts::{Condition, Hosts, Link, Measured};
 
 /// How long a datagram may take on a loaded machine beyond what was asked for.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// A condition of that kind, as bad as the dice say.
-pub(crate) fn condition(kind: LinkFault, random: &mut ChaCha8Rng) -> Condition {
+/// A condition of that kind, as bad as was asked for, or as the dice say.
+pub(crate) fn condition(kind: LinkFault, strength: Option<Strength>, random: &mut ChaCha8Rng) -> Condition {
     let milliseconds = Duration::from_millis;
     let none = Condition::default();
-    match kind {
+    let drawn = match kind {
         LinkFault::Delay => {
             let delay = milliseconds(random.random_range(10..150));
             // Half of them vary, as the way through a busy network does.
@@ -35,6 +35,24 @@ pub(crate) fn condition(kind: LinkFault, random: &mut ChaCha8Rng) -> Condition {
             bandwidth: Some((30_000.0 * 10f64.powf(random.random_range(0.0..2.0))) as u64),
             ..none
         },
+    };
+    match (kind, strength) {
+        // What is asked for does not vary.
+        (LinkFault::Delay, Some(Strength::Micros(micros))) => {
+            Condition { delay: Duration::from_micros(micros), ..none }
+        }
+        (LinkFault::Bandwidth, Some(Strength::Bytes(bytes))) => Condition { bandwidth: Some(bytes), ..none },
+        (_, Some(Strength::Millionths(share))) => {
+            let share = f64::from(share) / 1e6;
+            match kind {
+                LinkFault::Loss => Condition { loss: share, ..none },
+                LinkFault::Duplicate => Condition { duplicates: share, ..none },
+                LinkFault::Reorder => Condition { reordered: share, ..drawn },
+                LinkFault::Corrupt => Condition { corrupted: share, ..none },
+                LinkFault::Delay | LinkFault::Bandwidth => drawn,
+            }
+        }
+        _ => drawn,
     }
 }
 

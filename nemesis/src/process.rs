@@ -18,13 +18,15 @@ use nix::unistd::{Pid, getppid};
 
 use crate::clean::{self, CONTROLLER_VARIABLE};
 use crate::clocks::ProcessClocks;
+use crate::quota::Quota;
 
 /// How much of a node's last words is shown.
 const LAST_LINES: usize = 3;
 const LAST_BYTES: u64 = 8 << 10;
+const LINE_CHARACTERS: usize = 300;
 
 /// How to start a node.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct NodeSpec {
     /// Its name: `n1`.
     pub name: String,
@@ -32,6 +34,8 @@ pub struct NodeSpec {
     pub program: PathBuf,
     /// With what arguments.
     pub arguments: Vec<OsString>,
+    /// With what arguments when it is no member of the cluster yet, or not any more.
+    pub joining: Vec<OsString>,
     /// Added to the environment.
     pub environment: Vec<(OsString, OsString)>,
     /// It runs there, and its output goes there: `stdout.log`, `stderr.log`.
@@ -47,6 +51,10 @@ pub struct Process {
     log_start: u64,
     /// Once they have been bent. Another life of the node has clocks of its own.
     clocks: Option<ProcessClocks>,
+    /// While it gets little of the processor.
+    quota: Option<Quota>,
+    /// What it might have of memory, while it gets no more.
+    memory: Option<libc::rlimit64>,
 }
 
 /// A thread that starts processes. The kernel kills a process whose parent-death signal is set when the *thread* that
@@ -83,13 +91,19 @@ impl Spawner {
 }
 
 impl Process {
-    /// Starts a node, in `namespace` if there is one.
+    /// Starts a node, in `namespace` if there is one. What it says goes to files whose names begin with `prefix`.
     ///
     /// # Errors
     /// When its program, folder or namespace cannot be used.
-    pub fn start(spec: &NodeSpec, namespace: Option<OwnedFd>, spawner: &Spawner) -> io::Result<Process> {
+    pub fn start(
+        spec: &NodeSpec,
+        prefix: &str,
+        namespace: Option<OwnedFd>,
+        spawner: &Spawner,
+    ) -> io::Result<Process> {
         fs::create_dir_all(&spec.folder)?;
-        let output = |name| File::options().append(true).create(true).open(spec.folder.join(name));
+        let path = |name: &str| spec.folder.join(format!("{prefix}{name}"));
+        let output = |name| File::options().append(true).create(true).open(path(name));
         let mut command = Command::new(&spec.program);
         command
             .args(&spec.arguments)
@@ -115,9 +129,16 @@ impl Process {
                 }
             });
         }
-        let log = spec.folder.join("stderr.log");
+        let log = path("stderr.log");
         let log_start = fs::metadata(&log)?.len();
-        Ok(Process { child: spawner.spawn(command)?, log, log_start, clocks: None })
+        Ok(Process {
+            child: spawner.spawn(command)?,
+            log,
+            log_start,
+            clocks: None,
+            quota: None,
+            memory: None,
+        })
     }
 
     /// Its process id.
@@ -142,6 +163,44 @@ impl Process {
         self.clocks.as_mut()
     }
 
+    /// It gets `share` of one processor from now on, or all that it wants.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn set_quota(&mut self, share: Option<f64>, is_paused: bool) -> io::Result<()> {
+        self.quota = None;
+        self.quota = share.map(|share| Quota::of(self.group(), share, is_paused)).transpose()?;
+        Ok(())
+    }
+
+    /// Its quota of the processor, while it has one.
+    pub fn quota(&self) -> Option<&Quota> {
+        self.quota.as_ref()
+    }
+
+    /// It gets no more memory from now on than it has. Gives how many bytes of address space that is.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn limit_memory(&mut self) -> io::Result<u64> {
+        let statm = fs::read_to_string(format!("/proc/{}/statm", self.id()))?;
+        let pages: u64 = statm.split(' ').next().and_then(|pages| pages.parse().ok()).unwrap_or(0);
+        let before = address_space(self.id(), None)?;
+        // More than nothing is refused it: what it has already stays.
+        address_space(self.id(), Some(libc::rlimit64 { rlim_cur: 0, ..before }))?;
+        self.memory.get_or_insert(before);
+        // SAFETY: asks for a number.
+        let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+        Ok(pages * page.cast_unsigned())
+    }
+
+    /// It gets as much memory again as it might have before. What has ended needs none.
+    pub fn free_memory(&mut self) {
+        if let Some(before) = self.memory.take() {
+            let _ = address_space(self.id(), Some(before));
+        }
+    }
+
     /// How it ended, if it has. Whatever it has started goes with it.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         // A look first: once it is reaped, the number of its group may be somebody else's.
@@ -150,6 +209,7 @@ impl Process {
             Ok(WaitStatus::StillAlive) | Err(_) => return None,
             Ok(_) => {}
         }
+        self.quota = None;
         // What is gone needs no signal.
         let _ = self.signal(Signal::SIGKILL);
         self.child.wait().ok()
@@ -160,6 +220,8 @@ impl Process {
     /// # Errors
     /// When the kernel refuses.
     pub fn reap(&mut self) -> io::Result<()> {
+        // Once it is reaped, the number of its group may be somebody else's.
+        self.quota = None;
         self.child.wait().map(drop)
     }
 
@@ -226,9 +288,24 @@ impl Process {
             |line: &&str| !line.trim().is_empty() && !line.starts_with("note: run with `RUST_BACKTRACE");
         let lines: Vec<&str> = text.lines().filter(says).collect();
         match read {
-            Ok(_) => lines[lines.len().saturating_sub(LAST_LINES)..].join(" / "),
+            Ok(_) => {
+                let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
+                let cut = |line: &&str| line.chars().take(LINE_CHARACTERS).collect::<String>();
+                last.iter().map(cut).collect::<Vec<_>>().join(" / ")
+            }
             Err(error) => error.to_string(),
         }
+    }
+}
+
+/// How much address space a process may have; changes it if told to what.
+fn address_space(process: u32, to: Option<libc::rlimit64>) -> io::Result<libc::rlimit64> {
+    let mut before = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+    let to = to.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: both structures live as long as the call.
+    match unsafe { libc::prlimit64(process.cast_signed(), libc::RLIMIT_AS, to, &raw mut before) } {
+        0 => Ok(before),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 

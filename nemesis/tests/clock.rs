@@ -1,6 +1,8 @@
 //! Clocks of real, unmodified processes: jumped, skewed and strobed, and set right again. This binary plays the process, too: started with
 //! a folder in its environment it reads its clocks in several threads, and writes down what it read beside what the kernel says.
 
+mod nobody;
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
@@ -17,6 +19,8 @@ use rafture_nemesis::ledger::{Ledger, LedgerLine, State};
 use rafture_nemesis::process::NodeSpec;
 use rafture_nemesis::schedule::Schedule;
 use tokio::sync::watch;
+
+use nobody::Nobody;
 
 const FOLDER: &str = "RAFTURE_TEST_CLOCKS";
 const THREADS: usize = 3;
@@ -120,6 +124,7 @@ impl Readers {
         let spec = |number: usize| {
             let folder = folder.path().join(format!("n{}", number + 1));
             NodeSpec {
+                joining: Vec::new(),
                 name: format!("n{}", number + 1),
                 program: std::env::current_exe().expect("this program"),
                 arguments: ["--exact", "reads_clocks_when_it_is_told_to", "--nocapture"]
@@ -373,6 +378,7 @@ fn etcd(program: PathBuf, folder: &Path) -> NodeSpec {
         name: "n1".into(),
         program,
         arguments: words.split(' ').map(Into::into).collect(),
+        joining: Vec::new(),
         environment: Vec::new(),
         folder: folder.to_owned(),
     }
@@ -391,7 +397,7 @@ fn clock_faults_are_carried_out_and_undone() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let mut injector = Injector::new(&mut readers.cluster, ledger, RunClock::start(), |_| {});
-        injector.run(&schedule, limit, async || Some(1), stopped).await.expect("all is healed");
+        injector.run(&schedule, limit, &Nobody { leader: Some(1) }, stopped).await.expect("all is healed");
     });
     let text = fs::read_to_string(&path).expect("a ledger");
     let lines: Vec<LedgerLine> =

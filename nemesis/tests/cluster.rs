@@ -1,5 +1,7 @@
 //! Nodes as real processes: killed, paused, crashed and left behind. `sleep` and `sh` play the nodes.
 
+mod nobody;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -17,12 +19,15 @@ use rafture_nemesis::process::NodeSpec;
 use rafture_nemesis::schedule::Schedule;
 use tokio::sync::watch;
 
+use nobody::Nobody;
+
 fn cluster(folder: &Path, scripts: &[&str]) -> Cluster {
     let hosts = Hosts::open(NetworkChoice::Proxy, scripts.len()).expect("proxies need nothing");
     let spec = |(number, script): (usize, &&str)| NodeSpec {
         name: format!("n{}", number + 1),
         program: "/bin/sh".into(),
         arguments: vec!["-c".into(), (*script).into()],
+        joining: Vec::new(),
         environment: Vec::new(),
         folder: folder.join(format!("n{}", number + 1)),
     };
@@ -108,7 +113,7 @@ fn a_schedule_is_carried_out_and_everything_is_undone() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let mut injector = Injector::new(&mut cluster, ledger, RunClock::start(), |_| told += 1);
-        injector.run(&schedule, limit, async || Some(3), stopped).await.expect("all is healed");
+        injector.run(&schedule, limit, &Nobody { leader: Some(3) }, stopped).await.expect("all is healed");
     });
     assert_eq!(cluster.in_state(NodeState::Up).len(), 5);
 
@@ -148,7 +153,7 @@ fn a_run_that_is_stopped_is_healed_at_once() {
             }
         };
         let mut injector = Injector::new(&mut cluster, ledger, RunClock::start(), stop_when_proven);
-        injector.run(&schedule, hour, async || None, stopped).await.expect("all is healed");
+        injector.run(&schedule, hour, &Nobody { leader: None }, stopped).await.expect("all is healed");
     });
     assert_eq!(cluster.in_state(NodeState::Up).len(), 2);
 }

@@ -68,6 +68,7 @@ fn faults_and_leaders(random: &mut ChaCha8Rng) -> (Vec<FaultSpan>, Vec<LeaderCha
     for (id, (kind, label, detail, elects)) in (0..).zip(plan) {
         let lasts_ns = random.random_range(1_500 * MS..4_000 * MS);
         faults.push(FaultSpan {
+            is_declined: false,
             id,
             kind: kind.into(),
             label: label.into(),

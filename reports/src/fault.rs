@@ -32,6 +32,8 @@ pub struct FaultSpan {
     pub evidence: Option<String>,
     /// Why it could not be applied or undone.
     pub error: Option<String>,
+    /// The cluster was asked to do it, and did not.
+    pub is_declined: bool,
     /// Microseconds from the decision to the deed in force.
     pub took_us: Option<u64>,
 }
@@ -95,6 +97,7 @@ impl FaultSpan {
             State::Proven => self.proven_ns = Some(step.time),
             State::Undone => self.undone_ns = Some(step.time),
             State::Failed => {}
+            State::Declined => self.is_declined = true,
         }
         if self.label.is_empty() {
             self.label = step.label();
@@ -106,7 +109,10 @@ impl FaultSpan {
         if !step.detail.is_empty() {
             self.detail = step.detail;
         }
-        self.evidence = step.evidence.or(self.evidence.take());
+        self.evidence = match (self.evidence.take(), step.evidence) {
+            (Some(before), Some(more)) => Some(format!("{before}; {more}")),
+            (before, more) => before.or(more),
+        };
         self.error = step.error.or(self.error.take());
         if matches!(step.state, State::Applied) {
             self.took_us = step.took_us;
@@ -122,6 +128,7 @@ struct LedgerLine {
     #[serde(default)]
     kind: String,
     shape: Option<String>,
+    strength: Option<String>,
     target: Option<String>,
     #[serde(default)]
     nodes: Vec<String>,
@@ -140,6 +147,7 @@ enum State {
     Proven,
     Undone,
     Failed,
+    Declined,
 }
 
 impl LedgerLine {
@@ -147,6 +155,9 @@ impl LedgerLine {
         let mut label = self.kind.clone();
         if let Some(shape) = &self.shape {
             label = format!("{label}:{shape}");
+        }
+        if let Some(strength) = &self.strength {
+            label = format!("{label}={strength}");
         }
         if let Some(target) = &self.target {
             label = format!("{label}@{target}");
@@ -174,6 +185,7 @@ mod tests {
         assert_eq!(
             spans[0],
             FaultSpan {
+                is_declined: false,
                 id: 0,
                 kind: "partition".into(),
                 label: "partition:bridge@leader".into(),

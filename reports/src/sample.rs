@@ -52,6 +52,7 @@ pub(crate) fn history() -> Vec<Event> {
 /// The fault behind the silence.
 pub(crate) fn faults() -> Vec<FaultSpan> {
     vec![FaultSpan {
+        is_declined: false,
         id: 0,
         kind: "kill".into(),
         label: "kill@leader".into(),

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use rafture_nemesis::fault::{DiskFault, FaultKind, LinkFault, Simulated};
-use rafture_nemesis::grudge::{choose, describe, grudge};
+use rafture_nemesis::fault::{ClusterFault, DiskFault, FaultKind, LinkFault};
+use rafture_nemesis::grudge::{Roles, choose, describe, grudge};
 use rafture_nemesis::schedule::Episode;
 use rafture_node::raft::{Change, NodeId};
 use rafture_node::replica::Request;
@@ -24,20 +24,16 @@ impl World {
     pub(crate) fn strike(&mut self, episode: &Episode) {
         let mut random = ChaCha8Rng::seed_from_u64(episode.seed);
         let founders = self.plan.options.nodes;
-        let leader = self.leader();
+        let roles = Roles { leader: self.leader(), ..Roles::default() };
         let available: Vec<usize> = match episode.fault.kind {
             FaultKind::Kill
             | FaultKind::Pause
             | FaultKind::Disk(DiskFault::PowerLoss | DiskFault::TornWrite) => {
                 (0..self.nodes.len()).filter(|&node| self.nodes[node].up.is_some()).collect()
             }
-            FaultKind::Partition
-            | FaultKind::Link(_)
-            | FaultKind::Clock
-            | FaultKind::Disk(_)
-            | FaultKind::Simulated(_) => (0..self.nodes.len()).collect(),
+            _ => (0..self.nodes.len()).collect(),
         };
-        let nodes = choose(episode.fault.target, founders, &available, leader, &mut random);
+        let nodes = choose(episode.fault.target, founders, &available, roles, &mut random);
         let id = episode.id;
         let detail = nodes.iter().map(|node| format!("n{}", node + 1)).collect::<Vec<_>>().join(" ");
         let say = |world: &mut World, what: String| {
@@ -59,7 +55,10 @@ impl World {
             FaultKind::Link(kind) => self.strike_links(kind, id, &nodes, &mut random),
             FaultKind::Clock => nodes.iter().for_each(|&node| self.skew(node, &mut random)),
             FaultKind::Disk(kind) => self.strike_disks(kind, id, &nodes, &mut random),
-            FaultKind::Simulated(kind) => self.strike_simulated(kind, &mut random),
+            FaultKind::Cluster(kind) => self.strike_members(kind, &nodes, &mut random),
+            FaultKind::Cpu | FaultKind::Memory | FaultKind::Twin | FaultKind::Upgrade | FaultKind::Reset => {
+                unreachable!("a plan for a simulation has no such fault")
+            }
         }
     }
 
@@ -86,7 +85,12 @@ impl World {
                     self.nodes[node].disk_slowness = random.random_range(20..400);
                 }
             }
-            DiskFault::IoError => unreachable!("a plan for a simulation has no such fault"),
+            DiskFault::IoError
+            | DiskFault::BitFlip
+            | DiskFault::LostWrite
+            | DiskFault::MisdirectedWrite
+            | DiskFault::Rollback
+            | DiskFault::Amnesia => unreachable!("a plan for a simulation has no such fault"),
             DiskFault::DiskFull => {
                 for &node in nodes {
                     self.nodes[node].filled_by.insert(id);
@@ -98,12 +102,16 @@ impl World {
         }
     }
 
-    fn strike_simulated(&mut self, kind: Simulated, random: &mut ChaCha8Rng) {
+    fn strike_members(&mut self, kind: ClusterFault, nodes: &[usize], random: &mut ChaCha8Rng) {
         match kind {
-            Simulated::Membership => self.change_members(random),
-            Simulated::Transfer => {
-                let target = random.random_range(0..self.nodes.len()) as u32 + 1;
-                self.order(Request::Transfer(Some(NodeId(target))));
+            ClusterFault::Membership => self.change_members(random),
+            ClusterFault::Transfer => {
+                for &node in nodes {
+                    self.order(Request::Transfer(Some(NodeId(node as u32 + 1))));
+                }
+            }
+            ClusterFault::Wipe | ClusterFault::Snapshot => {
+                unreachable!("a plan for a simulation has no such fault")
             }
         }
     }
@@ -134,11 +142,14 @@ impl World {
                 self.nodes.iter_mut().for_each(|node| node.disk_slowness = 1);
             }
             FaultKind::Disk(DiskFault::DiskFull) => self.make_room(id),
-            FaultKind::Disk(DiskFault::IoError) => {}
-            FaultKind::Simulated(kind) => match kind {
-                Simulated::Membership => self.restore_members(),
-                Simulated::Transfer => {}
-            },
+            FaultKind::Cluster(ClusterFault::Membership) => self.restore_members(),
+            FaultKind::Cluster(_)
+            | FaultKind::Disk(_)
+            | FaultKind::Cpu
+            | FaultKind::Memory
+            | FaultKind::Twin
+            | FaultKind::Upgrade
+            | FaultKind::Reset => {}
         }
     }
 

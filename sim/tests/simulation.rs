@@ -14,9 +14,7 @@ fn options(rules: Rules, seconds: u64) -> PlanOptions {
         nodes: 5,
         time_limit: Duration::from_secs(seconds),
         interval: Duration::from_millis(1500),
-        faults: fault::kinds_of_simulation()
-            .map(|kind| FaultSpec { kind, shape: None, target: None })
-            .collect(),
+        faults: fault::kinds_of_simulation().map(FaultSpec::of).collect(),
         workload: "cas-register".into(),
         rules,
         election_timeout: (Duration::from_millis(150), Duration::from_millis(300)),

@@ -63,6 +63,9 @@ pub struct RunArguments {
     /// Planted bug (see `rafture defects`)
     #[arg(long, value_name = "ID")]
     pub defect: Option<String>,
+    /// Program that `upgrade` replaces the nodes' with
+    #[arg(long, value_name = "PROGRAM")]
+    pub upgrade_to: Option<PathBuf>,
     /// Time that each checker may take
     #[arg(long, default_value = "60s")]
     pub check_time_limit: Span,

@@ -14,6 +14,7 @@ use rafture_checker::online::Watch;
 use rafture_checker::trace::{TraceEvent, parse_trace};
 use rafture_checker::verdict::Verdict;
 use rafture_checker::{invariants, statistics};
+use rafture_nemesis::cluster::REPLACED;
 use rafture_reports::fault::{FaultSpan, LeaderChange};
 use rafture_reports::measure::measure;
 use rafture_reports::results::{CheckerResult, FaultCount};
@@ -195,9 +196,15 @@ fn faults(case: &Case<'_>) -> CheckerResult {
     let toothless: Vec<&String> = case.kinds.iter().filter(|kind| !proven(kind)).collect();
     let errors: Vec<&String> = case.faults.iter().filter_map(|fault| fault.error.as_ref()).collect();
     // What was planned was to be done; a target of which nobody was left was never planned.
-    let undone = case.faults.iter().find(|fault| fault.planned_ns > 0 && fault.applied_ns.is_none());
-    if let Some((fault, error)) = undone.and_then(|fault| Some((fault, fault.error.as_ref()?))) {
-        let reason = format!("the fault `{}` could not be applied: {error}", fault.label);
+    let failed = |fault: &&FaultSpan| {
+        let was_not_done = fault.planned_ns > 0 && fault.applied_ns.is_none() && !fault.is_declined;
+        fault.error.is_some() && (was_not_done || (fault.applied_ns.is_some() && fault.undone_ns.is_none()))
+    };
+    if let Some((fault, error)) =
+        case.faults.iter().find(failed).and_then(|fault| Some((fault, fault.error.as_ref()?)))
+    {
+        let what = if fault.applied_ns.is_none() { "applied" } else { "undone" };
+        let reason = format!("the fault `{}` could not be {what}: {error}", fault.label);
         return result(Verdict::Harness, json!({ "reason": reason }));
     }
     let is_cut = case.watched.is_some_and(|watch| watch.violation().is_some());
@@ -253,16 +260,23 @@ fn recovery(case: &Case<'_>) -> CheckerResult {
     }
 }
 
-/// The traces of all nodes in `folder` that have one, and a line for each that cannot be read.
+/// The traces of all nodes in `folder` that have one, also of those that were replaced (`n1'1` was `n1` before the first time), and a line for each that cannot be read.
 pub fn read_traces(folder: &Path, nodes: &[String]) -> (BTreeMap<String, Vec<TraceEvent>>, Vec<String>) {
     let (mut traces, mut complaints) = (BTreeMap::new(), Vec::new());
-    for node in nodes {
-        let Ok(text) = std::fs::read(folder.join("nodes").join(node).join("trace.jsonl")) else {
+    let lives = nodes.iter().flat_map(|node| {
+        let place = folder.join("nodes").join(node);
+        // One that was replaced was another node.
+        let before = (1..).map(|life| (format!("{node}'{life}"), place.join(format!("{REPLACED}{life}"))));
+        let before = before.take_while(|(_, place)| place.exists()).collect::<Vec<_>>();
+        before.into_iter().chain([(node.clone(), place)])
+    });
+    for (node, place) in lives {
+        let Ok(text) = std::fs::read(place.join("trace.jsonl")) else {
             continue;
         };
         match parse_trace(&text) {
             Ok(events) => {
-                traces.insert(node.clone(), events);
+                traces.insert(node, events);
             }
             Err(error) => complaints.push(format!("the trace of {node} cannot be read: {error}")),
         }

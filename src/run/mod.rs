@@ -1,8 +1,9 @@
 //! `rafture run`: one test from its plan to its verdict.
 //!
 //! In reading order: `arguments` is what was typed and `plan` what it means; this file is the run itself, phase after
-//! phase; `history` writes what clients record, `progress` shows it; `judge` asks the checkers.
+//! phase; `administrator` answers what faults ask of the system; `history` writes what clients record, `progress` shows it; `judge` asks the checkers.
 
+mod administrator;
 mod arguments;
 mod history;
 pub mod judge;
@@ -22,7 +23,7 @@ use rafture_nemesis::clock::RunClock;
 use rafture_nemesis::clocks;
 use rafture_nemesis::cluster::Cluster;
 use rafture_nemesis::disk::{self, Disks};
-use rafture_nemesis::fault::FaultKind;
+use rafture_nemesis::fault::{ClusterFault, Fault, FaultKind, Shape};
 use rafture_nemesis::hosts::{Hosts, Network};
 use rafture_nemesis::injector::Injector;
 use rafture_nemesis::ledger::{Ledger, LedgerLine, State};
@@ -43,6 +44,7 @@ pub use arguments::RunArguments;
 pub use plan::Plan;
 
 use crate::error::Error;
+use administrator::Adaptor;
 use history::Watcher;
 use judge::Case;
 use progress::Scene;
@@ -101,7 +103,14 @@ fn drive(plan: &Plan, rafture: PathBuf, stop: watch::Receiver<bool>) -> Result<F
     let network = hosts.reason().to_owned();
     let kinds = || plan.schedule.episodes.iter().map(|episode| episode.fault.kind);
     let needs_namespaces = match system.reaches_peers_separately() {
-        true => kinds().find(|kind| matches!(kind, FaultKind::Link(_))).map(|kind| kind.to_string()),
+        true => {
+            let faults = plan.schedule.episodes.iter().map(|episode| episode.fault);
+            let needs = |fault: &Fault| {
+                matches!(fault.kind, FaultKind::Link(_) | FaultKind::Reset)
+                    || fault.shape == Some(Shape::Clients)
+            };
+            faults.into_iter().find(needs).map(|fault| fault.to_string())
+        }
         false => Some(plan.system.clone()),
     };
     if let Some(name) = needs_namespaces.filter(|_| hosts.network() == Network::Proxy) {
@@ -177,10 +186,16 @@ impl Stage {
             seed: plan.seed,
             defect: plan.defect.clone(),
             traced: true,
+            changes_members: plan.schedule.episodes.iter().any(|episode| {
+                let kind = episode.fault.kind;
+                matches!(kind, FaultKind::Cluster(ClusterFault::Membership | ClusterFault::Wipe))
+            }),
         };
         let spec = |node: usize| {
             let launch = system.launch(node, &layout, &settings);
+            let joining = system.launch_joining(node, &layout, &settings);
             NodeSpec {
+                joining: joining.arguments.into_iter().map(Into::into).collect(),
                 name: layout.nodes[node].name.clone(),
                 program: launch.program,
                 arguments: launch.arguments.into_iter().map(Into::into).collect(),
@@ -202,6 +217,9 @@ impl Stage {
         let mut cluster = Cluster::new(hosts, specs).map_err(Error::harness)?;
         if let Some(disks) = disks {
             cluster.put_on(disks);
+        }
+        if let Some(program) = &plan.upgrade_to {
+            cluster.set_upgrade(program.clone());
         }
         Ok(Stage { system, workload, layout: Arc::new(layout), cluster })
     }
@@ -234,15 +252,14 @@ impl Stage {
         let Stage { system, workload, layout, cluster } = &mut self;
         let (system, layout): (&dyn System, &Arc<Layout>) = (&**system, layout);
         let driving = load::drive(&load, system, layout, &**workload, &recorder, ended);
-        let watching = watch_leader(system, layout, &scene);
+        let adaptor = Adaptor::new(system, layout);
+        let watching = watch_leader(&adaptor, &scene);
         let showing = progress::show(scene.clone(), recorder.clone(), plan.time_limit.0 + plan.quiet.0);
         let healed_ns = Cell::new(None);
         let harming = async {
-            let leader =
-                async || systems::leader(system, layout, STATUS_PATIENCE).await.map(|(node, _)| node);
             let note = |line: &LedgerLine| tell(line, &scene, &recorder);
             let mut injector = Injector::new(cluster, ledger, clock, note);
-            let done = injector.run(&plan.schedule, plan.time_limit.0, leader, halted.clone()).await;
+            let done = injector.run(&plan.schedule, plan.time_limit.0, &adaptor, halted.clone()).await;
             drop(injector);
             if done.is_ok() {
                 let healed = clock.now();
@@ -308,7 +325,7 @@ impl Stage {
 fn tell(line: &LedgerLine, scene: &Scene, recorder: &Recorder) {
     match line.state {
         State::Applied => scene.strike(line.id, format!("{} ({})", line.fault, line.detail)),
-        State::Undone | State::Failed => scene.undo(line.id),
+        State::Undone | State::Failed | State::Declined => scene.undo(line.id),
         State::Planned | State::Proven => {}
     }
     if matches!(line.state, State::Applied | State::Undone) {
@@ -346,10 +363,9 @@ async fn be_quiet(plan: &Plan, recorder: &Recorder, mut stop: watch::Receiver<bo
     }
 }
 
-async fn watch_leader(system: &dyn System, layout: &Layout, scene: &Scene) {
+async fn watch_leader(adaptor: &Adaptor<'_>, scene: &Scene) {
     loop {
-        let leader = systems::leader(system, layout, STATUS_PATIENCE).await;
-        scene.leader(leader.map(|(node, _)| layout.nodes[node].name.clone()));
+        scene.leader(adaptor.leader_name().await);
         sleep(STATUS_INTERVAL).await;
     }
 }

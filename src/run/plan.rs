@@ -5,12 +5,12 @@
 
 use std::path::{Path, PathBuf};
 
-use rafture_nemesis::fault::{self, FaultKind, FaultSpec};
+use rafture_nemesis::fault::{self, ClusterFault, FaultKind, FaultSpec};
 use rafture_nemesis::hosts::{NODES_MAX, NetworkChoice};
 use rafture_nemesis::schedule::Schedule;
 use rafture_node::rules::Defect;
 use rafture_workloads::load::CLIENTS_MAX;
-use rafture_workloads::systems::{self, Options, System};
+use rafture_workloads::systems::{self, Options, Order, System};
 use rafture_workloads::workload;
 use serde::{Deserialize, Serialize};
 use std::hash::{BuildHasher, RandomState};
@@ -63,6 +63,9 @@ pub struct Plan {
     pub heartbeat: Span,
     /// Planted bug.
     pub defect: Option<String>,
+    /// Program that nodes are upgraded to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgrade_to: Option<PathBuf>,
     /// Time that each checker may take.
     pub check_time_limit: Span,
     /// Which fault strikes when.
@@ -84,13 +87,9 @@ impl Plan {
         let defect =
             arguments.defect.as_deref().map(str::parse::<Defect>).transpose().map_err(Error::Input)?;
         let specs = fault::parse(&arguments.faults).map_err(Error::input)?;
-        if let Some(simulated) = specs.iter().find(|spec| matches!(spec.kind, FaultKind::Simulated(_))) {
-            return Err(Error::Input(format!(
-                "`{}` is known to the simulation only (hint: `rafture sim --faults {}`)",
-                simulated.kind, simulated.kind
-            )));
-        }
         check_abilities(arguments, &*system)?;
+        check_orders(&specs, &*system)?;
+        let upgrade_to = upgrade_to(arguments, &specs)?;
         check_numbers(arguments)?;
         let concurrency = concurrency(&arguments.concurrency, arguments.nodes)?;
         let seed = arguments.seed.unwrap_or_else(fresh_seed);
@@ -117,6 +116,7 @@ impl Plan {
             election_timeout: arguments.election_timeout,
             heartbeat: arguments.heartbeat,
             defect: defect.map(|defect| defect.to_string()),
+            upgrade_to,
             check_time_limit: arguments.check_time_limit,
             schedule,
             store: arguments.store.clone(),
@@ -154,6 +154,42 @@ fn check_abilities(arguments: &RunArguments, system: &dyn System) -> Result<(), 
         )));
     }
     Ok(())
+}
+
+/// What not every cluster can do to itself.
+fn check_orders(specs: &[FaultSpec], system: &dyn System) -> Result<(), Error> {
+    for spec in specs {
+        let needed: &[Order] = match spec.kind {
+            FaultKind::Cluster(ClusterFault::Membership | ClusterFault::Wipe) => &[Order::Remove, Order::Add],
+            FaultKind::Cluster(ClusterFault::Transfer) => &[Order::Transfer],
+            FaultKind::Cluster(ClusterFault::Snapshot) => &[Order::Snapshot],
+            _ => &[],
+        };
+        if needed.iter().any(|order| !system.orders().contains(order)) {
+            let (name, kind) = (system.name(), spec.kind);
+            return Err(Error::Input(format!("`{name}` cannot be asked for `{kind}` (hint: leave it out)")));
+        }
+    }
+    Ok(())
+}
+
+/// The program to upgrade to, if there is to be an upgrade.
+fn upgrade_to(arguments: &RunArguments, specs: &[FaultSpec]) -> Result<Option<PathBuf>, Error> {
+    let is_asked = specs.iter().any(|spec| spec.kind == FaultKind::Upgrade);
+    match (&arguments.upgrade_to, is_asked) {
+        (Some(program), true) => match program.canonicalize() {
+            Ok(program) if program.is_file() => Ok(Some(program)),
+            Ok(_) => Err(Error::Input(format!("`{}` is no program", program.display()))),
+            Err(error) => Err(Error::Input(format!("cannot upgrade to `{}`: {error}", program.display()))),
+        },
+        (None, true) => Err(Error::Input(
+            "`upgrade` to what? (hint: --upgrade-to PROGRAM, another build of the system)".into(),
+        )),
+        (Some(_), false) => {
+            Err(Error::Input("`--upgrade-to` takes the fault `upgrade` (hint: --faults upgrade)".into()))
+        }
+        (None, false) => Ok(None),
+    }
 }
 
 fn check_numbers(arguments: &RunArguments) -> Result<(), Error> {
@@ -231,6 +267,7 @@ fn command(arguments: &RunArguments, options: &Options, seed: u64) -> String {
         ("rate", arguments.rate.map(|rate| rate.to_string())),
         ("name", arguments.name.clone()),
         ("defect", arguments.defect.clone()),
+        ("upgrade-to", arguments.upgrade_to.as_deref().map(path)),
         ("seed", Some(seed.to_string())),
     ] {
         flag(name, value.unwrap_or_default(), String::new());

@@ -242,6 +242,7 @@ fn launched(timeout_ms: u64, heartbeat_ms: u64, flag: &str) -> String {
         seed: 1,
         defect: None,
         traced: true,
+        changes_members: false,
     };
     let layout = layout(&[([10, 0, 0, 1], 7000).into(), ([10, 0, 0, 2], 7000).into()]);
     let launch = systems::find("etcd").expect("a system").launch(1, &layout, &settings);

@@ -11,10 +11,13 @@
 
 use std::fmt;
 use std::io::Read;
+use std::ops::RangeInclusive;
 use std::process::{Command, Stdio};
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
+
+use crate::fault::{Shape, Strength};
 
 #[cfg(target_arch = "x86_64")]
 mod code;
@@ -34,6 +37,11 @@ pub use process::{Away, ProcessClocks};
 pub const SKEW_SHOWS_AFTER_MS: u64 = 25;
 /// How far what a process reads may be from what is meant, by [`Sighting::off_ns`] and [`Sighting::uncertain_ns`] together.
 pub const EXACT_NS: i64 = 1_000_000;
+
+/// Turns of a strobe: 8 to 134 ms.
+const STROBES: RangeInclusive<u8> = 23..=27;
+/// Turns of a sway: 67 to 537 ms, about what election timeouts are.
+const SWAYS: RangeInclusive<u8> = 26..=29;
 
 /// What becomes of one clock.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -112,6 +120,37 @@ impl Change {
         Change { wall, monotonic }
     }
 
+    /// One of that shape, as bad as was asked for, or as the dice say.
+    ///
+    /// # Panics
+    /// When it is no shape of clocks.
+    pub fn shaped(shape: Shape, strength: Option<Strength>, random: &mut ChaCha8Rng) -> Change {
+        let sign = if random.random_bool(0.5) { 1 } else { -1 };
+        let jump_ns = |drawn_ns: i64| match strength {
+            Some(Strength::Micros(micros)) => micros.cast_signed() * 1000,
+            _ => drawn_ns,
+        };
+        let rate = |drawn: f64| match strength {
+            Some(Strength::Millionths(share)) => f64::from(share) / 1e6 * f64::from(sign as i32),
+            _ => drawn,
+        };
+        let (wall, monotonic) = match shape {
+            Shape::WallJump => (Course::Jump(sign * jump_ns(draw_ns(10.0, 600_000.0, random))), Course::True),
+            Shape::WallSkew => (Course::Skew(rate(draw_rate(random))), Course::True),
+            Shape::WallStrobe => {
+                let by_ns = sign * jump_ns(draw_ns(10.0, 60_000.0, random));
+                (Course::Strobe(by_ns, random.random_range(STROBES)), Course::True)
+            }
+            Shape::MonotonicJump => (Course::True, Course::Jump(jump_ns(draw_ns(10.0, 3000.0, random)))),
+            Shape::MonotonicSkew => (Course::True, Course::Skew(rate(draw_rate(random)))),
+            Shape::MonotonicSway => {
+                (Course::True, Course::Sway(rate(draw_rate(random)), random.random_range(SWAYS)))
+            }
+            other => panic!("no fault of clocks has the shape `{other}`"),
+        };
+        Change { wall, monotonic }
+    }
+
     /// What becomes of the wall clock.
     pub fn wall(&self) -> Course {
         self.wall
@@ -173,8 +212,7 @@ impl Course {
             _ => {
                 let by_ns = draw_ns(10.0, 60_000.0, random);
                 let by_ns = if random.random_bool(0.5) { by_ns } else { -by_ns };
-                // Turns of 8 to 134 ms.
-                Course::Strobe(by_ns, random.random_range(23..=27))
+                Course::Strobe(by_ns, random.random_range(STROBES))
             }
         }
     }
@@ -184,8 +222,7 @@ impl Course {
         match random.random_range(0..4) {
             0 => Course::Jump(draw_ns(10.0, 3000.0, random)),
             1 | 2 => Course::Skew(draw_rate(random)),
-            // Turns of 67 to 537 ms: about what election timeouts are.
-            _ => Course::Sway(draw_rate(random), random.random_range(26..=29)),
+            _ => Course::Sway(draw_rate(random), random.random_range(SWAYS)),
         }
     }
 

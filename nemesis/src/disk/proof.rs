@@ -83,7 +83,13 @@ impl Subject {
     pub fn prove(&self, kind: DiskFault, asked: Trouble) -> Result<String, String> {
         match kind {
             DiskFault::PowerLoss | DiskFault::TornWrite => self.prove_lost(kind),
-            DiskFault::SlowDisk | DiskFault::IoError | DiskFault::DiskFull => self.prove_trouble(asked),
+            DiskFault::Rollback | DiskFault::Amnesia => self.prove_replaced(),
+            DiskFault::SlowDisk
+            | DiskFault::IoError
+            | DiskFault::DiskFull
+            | DiskFault::BitFlip
+            | DiskFault::LostWrite
+            | DiskFault::MisdirectedWrite => self.prove_trouble(asked),
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use crate::fault::DiskFault;
+use crate::fault::{DiskFault, Shape, Strength};
 
 /// What a disk does wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -158,36 +158,52 @@ impl Errors {
 }
 
 impl Trouble {
-    /// As bad as the dice say. Those that lose what was not synced are no lasting trouble.
-    pub(crate) fn draw(kind: DiskFault, random: &mut ChaCha8Rng) -> Trouble {
+    /// As bad as was asked for, or as the dice say. Those that lose or replace what is there are no lasting trouble.
+    pub(crate) fn draw(
+        kind: DiskFault,
+        shape: Option<Shape>,
+        strength: Option<Strength>,
+        random: &mut ChaCha8Rng,
+    ) -> Trouble {
         let none = Trouble::default();
+        let asked = strength.and_then(|strength| match strength {
+            Strength::Micros(micros) => Some(micros),
+            Strength::Millionths(_) | Strength::Bytes(_) => None,
+        });
         match kind {
-            DiskFault::PowerLoss | DiskFault::TornWrite => none,
-            DiskFault::SlowDisk if random.random_bool(0.3) => {
-                // Most syncs are as quick as ever, and then one takes 0.3 to 3 s.
-                let stall =
-                    Duration::from_micros((300_000.0 * 10f64.powf(random.random_range(0.0..1.0))) as u64);
-                Trouble { stall, stall_in: random.random_range(20..=200), ..none }
-            }
+            DiskFault::PowerLoss | DiskFault::TornWrite | DiskFault::Rollback | DiskFault::Amnesia => none,
             DiskFault::SlowDisk => {
-                // Evenly on a scale of orders of magnitude: 3 to 300 ms a sync.
-                let slow_sync =
-                    Duration::from_micros((3_000.0 * 10f64.powf(random.random_range(0.0..2.0))) as u64);
-                let slow_write = if random.random_bool(0.5) { slow_sync / 20 } else { Duration::ZERO };
-                Trouble { slow_sync, slow_write, ..none }
+                // Evenly on a scale of orders of magnitude: one sync in a few dozen takes 0.3 to 3 s, or each takes 3 to 300 ms.
+                let hangs = shape == Some(Shape::Stall) || asked.is_none() && random.random_bool(0.3);
+                let (least, orders) = if hangs { (300_000.0, 1.0) } else { (3_000.0, 2.0) };
+                let drawn = (least * 10f64.powf(random.random_range(0.0..orders))) as u64;
+                let by = Duration::from_micros(asked.unwrap_or(drawn));
+                if hangs {
+                    return Trouble { stall: by, stall_in: random.random_range(20..=200), ..none };
+                }
+                let slow_write = if random.random_bool(0.5) { by / 20 } else { Duration::ZERO };
+                Trouble { slow_sync: by, slow_write, ..none }
             }
             DiskFault::IoError => {
-                let errors = if random.random_bool(0.5) { Errors::ONCE } else { Errors::Always };
+                let errors = once_or_always(random);
                 // Syncs more often: their errors are the ones that programs handle wrong.
-                match random.random_range(0..10) {
-                    0..6 => Trouble { sync_errors: errors, ..none },
-                    6..8 => Trouble { write_errors: errors, ..none },
-                    _ => Trouble { read_errors: errors, ..none },
+                let drawn = match random.random_range(0..10) {
+                    0..6 => Shape::Sync,
+                    6..8 => Shape::Write,
+                    _ => Shape::Read,
+                };
+                match shape.unwrap_or(drawn) {
+                    Shape::Read => Trouble { read_errors: errors, ..none },
+                    Shape::Write => Trouble { write_errors: errors, ..none },
+                    _ => Trouble { sync_errors: errors, ..none },
                 }
             }
             DiskFault::DiskFull => {
                 Trouble { full: if random.random_bool(0.5) { Full::More } else { Full::Any }, ..none }
             }
+            DiskFault::BitFlip => Trouble { flips: 1, ..none },
+            DiskFault::LostWrite => Trouble { lost_writes: once_or_always(random), ..none },
+            DiskFault::MisdirectedWrite => Trouble { misdirected_writes: once_or_always(random), ..none },
         }
     }
 
@@ -267,6 +283,10 @@ impl fmt::Display for Trouble {
         }
         f.pad(&words.join(", "))
     }
+}
+
+fn once_or_always(random: &mut ChaCha8Rng) -> Errors {
+    if random.random_bool(0.5) { Errors::ONCE } else { Errors::Always }
 }
 
 #[cfg(test)]

@@ -9,8 +9,7 @@
 //! ```
 //!
 //! All traffic between hosts crosses the bridge, so a whole partition is one change of that set, and the kernel
-//! applies a batch of changes at once or not at all. There is no state: established connections are cut as well. The
-//! switch's own address is not forwarded, so clients, which live there, are never cut off.
+//! applies a batch of changes at once or not at all. There is no state: established connections are cut as well.
 
 use std::collections::BTreeSet;
 use std::io;

@@ -22,7 +22,7 @@ pub(super) const CARD: u32 = 2;
 /// The host's card is called as anywhere else.
 const CARD_NAME: &str = "eth0";
 
-/// The address of host `number`; 254 is the switch itself.
+/// The address of host `number`.
 pub(super) fn address(number: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, 77, 0, number)
 }
@@ -58,6 +58,11 @@ pub(super) fn add_pair(socket: &mut Socket, number: u8, namespace: BorrowedFd<'_
             })
         });
     socket.request(vec![pair])
+}
+
+/// Puts the bridge up.
+pub(super) fn put_up(socket: &mut Socket) -> io::Result<()> {
+    socket.request(vec![up(LOOPBACK), up(CARD)])
 }
 
 /// Gives the namespace of `socket` its address, puts its devices up, and tells it where everybody else is.

@@ -1,11 +1,12 @@
 //! Hosts: where the nodes of a cluster live, and the network between them.
 //!
 //! In reading order: this file is what the rest sees of either kind. `namespaces` gives each node a network namespace,
-//! with `link` (devices, addresses), `filter` (cuts) and `probe` (their proof), all over `netlink`; `packets` carries what links
+//! with `link` (devices, addresses), `filter` (cuts), `connections` (that are broken off) and `probe` (proofs), all over `netlink`; `packets` carries what links
 //! under a `condition` carry. `proxies` does with
 //! no privilege at all. `rootless` makes the first kind possible for an ordinary user.
 
 mod condition;
+mod connections;
 mod filter;
 mod link;
 mod namespaces;
@@ -61,7 +62,8 @@ pub enum Network {
     Proxy,
 }
 
-/// The way from one node to another, by their numbers from 0. Every pair has two.
+/// The way from one node to another, by their numbers from 0; the clients have the number behind the last
+/// ([`Link::clients`]). Every pair has two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Link {
     /// Who speaks.
@@ -104,8 +106,8 @@ enum Kind {
 }
 
 impl Hosts {
-    /// Makes hosts for `count` nodes. Namespaces move the calling thread into a new one, the switch; whatever is to reach
-    /// the nodes must run there: this thread, or one that it starts afterwards.
+    /// Makes hosts for `count` nodes. Namespaces move the calling thread into a new one, that of the clients; whatever is
+    /// to reach the nodes must run there: this thread, or one that it starts afterwards.
     ///
     /// # Errors
     /// When the kind that is asked for cannot be had here.
@@ -201,6 +203,26 @@ impl Hosts {
         }
     }
 
+    /// Every link that can be cut: between nodes, and between them and the clients unless those cannot be told from others here.
+    pub fn links(&self) -> impl Iterator<Item = Link> {
+        Link::all(match &self.kind {
+            Kind::Namespaces(namespaces) => namespaces.len(),
+            Kind::Proxies(proxies) => proxies.len(),
+        })
+    }
+
+    /// Breaks all connections of these nodes off, so that both ends meet a reset. Gives how many.
+    ///
+    /// # Errors
+    /// When the kernel refuses, and where connections of nodes cannot be told from others.
+    pub fn reset(&mut self, nodes: &[usize]) -> Result<usize, HostsError> {
+        let broken = match &mut self.kind {
+            Kind::Namespaces(namespaces) => nodes.iter().map(|&node| namespaces.reset(node)).sum(),
+            Kind::Proxies(_) => Err(io::Error::from(io::ErrorKind::Unsupported)),
+        };
+        broken.map_err(|source| HostsError { deed: "break connections off", source, hint: "" })
+    }
+
     /// What becomes of many datagrams on each of these links. The last of them is waited for `patience` at most.
     ///
     /// # Errors
@@ -231,6 +253,11 @@ impl Link {
     pub fn all(count: usize) -> impl Iterator<Item = Link> {
         let pairs = (0..count).flat_map(move |from| (0..count).map(move |to| Link { from, to }));
         pairs.filter(|link| link.from != link.to)
+    }
+
+    /// The number by which the clients stand for one more host behind `count` nodes.
+    pub fn clients(count: usize) -> usize {
+        count
     }
 
     /// The way back.

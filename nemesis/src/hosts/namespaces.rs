@@ -1,11 +1,13 @@
 //! Hosts as network namespaces: a switch, and one namespace for each node, joined by pairs of cards.
 //!
 //! ```text
-//!   switch (this thread)        bridge 10.77.0.254    clients live here
-//!      │n1       │n2       │n3
-//!      │         │         │
-//!   eth0      eth0      eth0                           one namespace each, 10.77.0.1, .2, .3
+//!   switch                      a bridge
+//!      │n1       │n2       │n3       │n4
+//!      │         │         │         │
+//!   eth0      eth0      eth0      eth0            one namespace each, 10.77.0.1, .2, .3, and .4 for the clients
 //! ```
+//!
+//! Clients live on a host like any other, so that the links to them can be cut and spoilt like any other.
 //!
 //! No namespace has a name: each is held by a file descriptor and by the processes in it, and is gone with them.
 
@@ -21,13 +23,14 @@ use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, SockaddrIn, bind, socket};
 
 use super::condition::Condition;
+use super::connections;
 use super::link::{self, address};
 use super::netlink::Socket;
 use super::packets::Packets;
 use super::probe::{Measured, PROBE_PORT, Probes};
 use super::{Addresses, CLIENT_PORT, Link, PEER_PORT, filter};
 
-/// Number of the switch in the network; nodes have 1, 2, …
+/// Number of the switch in the network; hosts have 1, 2, …
 const SWITCH: u8 = 254;
 
 /// The network, up.
@@ -40,36 +43,41 @@ pub(super) struct Namespaces {
     hosts: Vec<OwnedFd>,
     addresses: Vec<Addresses>,
     probes: Probes,
+    /// Those of each host to look into its connections.
+    connections: Vec<Socket>,
 }
 
 /// A fresh namespace with what must be opened from inside it.
 struct Fresh {
     namespace: OwnedFd,
     links: Socket,
+    connections: Socket,
     probe: OwnedFd,
 }
 
 impl Namespaces {
-    /// Builds the network, and then moves this thread into its switch. Threads that are started from here on live there too.
+    /// Builds the network, and then moves this thread to the host of the clients. Threads that are started from here on live there
+    /// too.
     pub(super) fn open(count: usize) -> io::Result<Namespaces> {
         // On a thread of its own: if any step fails, the caller has not moved, and can still do without.
-        let built = thread::spawn(move || -> io::Result<(Namespaces, File)> {
+        let built = thread::spawn(move || -> io::Result<Namespaces> {
             unshare(CloneFlags::CLONE_NEWNET)?;
-            Ok((Namespaces::build(count)?, File::open("/proc/thread-self/ns/net")?))
+            Namespaces::build(count)
         });
-        let (namespaces, switch) = built.join().expect("building a network does not panic")?;
-        setns(switch, CloneFlags::CLONE_NEWNET)?;
+        let namespaces = built.join().expect("building a network does not panic")?;
+        setns(namespaces.namespace(Link::clients(count)), CloneFlags::CLONE_NEWNET)?;
         Ok(namespaces)
     }
 
-    /// Builds the network around the namespace of this thread.
+    /// Builds the network, with the namespace of this thread as its switch.
     fn build(count: usize) -> io::Result<Namespaces> {
         let mut switch = Socket::open(SockProtocol::NetlinkRoute)?;
         link::add_bridge(&mut switch, SWITCH)?;
-        let everybody: Vec<u8> = (1..=count as u8).chain([SWITCH]).collect();
-        let (mut hosts, mut sockets) = (Vec::new(), Vec::new());
-        for number in 1..=count as u8 {
-            let Fresh { namespace, mut links, probe } = fresh_namespace()?;
+        let everybody: Vec<u8> = (1..=count as u8 + 1).collect();
+        let (mut hosts, mut sockets, mut connections) = (Vec::new(), Vec::new(), Vec::new());
+        for &number in &everybody {
+            let Fresh { namespace, mut links, connections: looks, probe } = fresh_namespace()?;
+            connections.push(looks);
             link::add_pair(&mut switch, number, namespace.as_fd())?;
             link::configure(&mut links, number, &everybody)?;
             // A kernel without cubic has another default, which must do.
@@ -80,10 +88,10 @@ impl Namespaces {
             sockets.push(unsafe { UdpSocket::from_raw_fd(probe.into_raw_fd()) });
             hosts.push(namespace);
         }
-        link::configure(&mut switch, SWITCH, &everybody)?;
+        link::put_up(&mut switch)?;
         let mut filter = Socket::open(SockProtocol::NetlinkNetFilter)?;
         filter::install(&mut filter)?;
-        let packets = Packets::open(count)?;
+        let packets = Packets::open(everybody.len())?;
         let at = |number: usize, port| SocketAddr::new(IpAddr::V4(address(number as u8 + 1)), port);
         let peers: Vec<SocketAddr> = (0..count).map(|number| at(number, PEER_PORT)).collect();
         let addresses = (0..count).map(|number| Addresses {
@@ -92,9 +100,9 @@ impl Namespaces {
             peers: peers.clone(),
         });
         let addresses = addresses.collect();
-        let probes = Probes::new(sockets, (0..count).map(|number| at(number, PROBE_PORT)).collect())?;
+        let probes = Probes::new(sockets, (0..=count).map(|number| at(number, PROBE_PORT)).collect())?;
         let (cut, conditions) = (BTreeSet::new(), BTreeMap::new());
-        Ok(Namespaces { filter, packets, cut, conditions, hosts, addresses, probes })
+        Ok(Namespaces { filter, packets, cut, conditions, hosts, addresses, probes, connections })
     }
 
     pub(super) fn addresses(&self, node: usize) -> &Addresses {
@@ -137,6 +145,16 @@ impl Namespaces {
         }
     }
 
+    /// How many hosts there are, that of the clients among them.
+    pub(super) fn len(&self) -> usize {
+        self.hosts.len()
+    }
+
+    /// Breaks all connections of a host off; both ends learn of it. Gives how many.
+    pub(super) fn reset(&mut self, host: usize) -> io::Result<usize> {
+        connections::reset(&mut self.connections[host])
+    }
+
     pub(super) async fn measure(&self, links: &BTreeSet<Link>, patience: Duration) -> io::Result<Measured> {
         self.probes.measure(links, patience).await
     }
@@ -153,6 +171,7 @@ fn fresh_namespace() -> io::Result<Fresh> {
         Ok(Fresh {
             namespace: File::open("/proc/thread-self/ns/net")?.into(),
             links: Socket::open(SockProtocol::NetlinkRoute)?,
+            connections: connections::open()?,
             probe: socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?,
         })
     });

@@ -14,8 +14,11 @@ pub(super) const ACK: u16 = 0x4;
 pub(super) const EXCLUSIVE: u16 = 0x200;
 pub(super) const CREATE: u16 = 0x400;
 pub(super) const APPEND: u16 = 0x800;
+/// All of them.
+pub(super) const DUMP: u16 = 0x300;
 
 const ERROR: u16 = 2;
+const DONE: u16 = 3;
 const NESTED: u16 = 0x8000;
 const HEADER_BYTES: usize = 16;
 
@@ -135,19 +138,53 @@ impl Socket {
     }
 }
 
-/// The acknowledgements in what was received: sequence number and errno, 0 for success.
-fn answers(mut bytes: &[u8]) -> impl Iterator<Item = (u32, i32)> {
-    std::iter::from_fn(move || {
+impl Socket {
+    /// Asks for a list, and gives the payloads of its entries.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub(super) fn list(&mut self, mut message: Message) -> io::Result<Vec<Vec<u8>>> {
+        self.sequence += 1;
+        let length = message.bytes.len() as u32;
+        message.bytes[0..4].copy_from_slice(&length.to_ne_bytes());
+        message.bytes[8..12].copy_from_slice(&self.sequence.to_ne_bytes());
+        send(self.descriptor.as_raw_fd(), &message.bytes, MsgFlags::empty())?;
+        let mut buffer = vec![0; 64 << 10];
+        let mut entries = Vec::new();
         loop {
-            let word = |at: usize| Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
-            let (length, kind) = (word(0)? as usize, word(4)? as u16);
-            let (sequence, errno) = (word(8)?, word(HEADER_BYTES));
-            bytes = bytes.get(length.max(HEADER_BYTES).next_multiple_of(4)..).unwrap_or(&[]);
-            if kind == ERROR {
-                return Some((sequence, -(errno?.cast_signed())));
+            let length = recv(self.descriptor.as_raw_fd(), &mut buffer, MsgFlags::empty())?;
+            let asked = self.sequence;
+            for (_, kind, payload) in messages(&buffer[..length]).filter(|(sequence, ..)| *sequence == asked)
+            {
+                match kind {
+                    DONE => return Ok(entries),
+                    ERROR => {
+                        let errno = payload.first_chunk().map_or(0, |bytes| i32::from_ne_bytes(*bytes));
+                        return Err(io::Error::from_raw_os_error(-errno));
+                    }
+                    _ => entries.push(payload.to_vec()),
+                }
             }
         }
+    }
+}
+
+/// The messages in what was received: sequence number, type and payload.
+fn messages(mut bytes: &[u8]) -> impl Iterator<Item = (u32, u16, &[u8])> {
+    std::iter::from_fn(move || {
+        let word = |at: usize| Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+        let (length, kind, sequence) = (word(0)? as usize, word(4)? as u16, word(8)?);
+        let length = length.max(HEADER_BYTES);
+        let payload = bytes.get(HEADER_BYTES..length)?;
+        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or(&[]);
+        Some((sequence, kind, payload))
     })
+}
+
+/// The acknowledgements in what was received: sequence number and errno, 0 for success.
+fn answers(bytes: &[u8]) -> impl Iterator<Item = (u32, i32)> {
+    let errors = messages(bytes).filter(|(_, kind, _)| *kind == ERROR);
+    errors.filter_map(|(sequence, _, payload)| Some((sequence, -i32::from_ne_bytes(*payload.first_chunk()?))))
 }
 
 #[cfg(test)]

@@ -91,6 +91,10 @@ impl Proxies {
         Ok(Proxies { addresses, gates, probes, arrivals, round, stop: Some(stop), thread: Some(thread) })
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.addresses.len()
+    }
+
     pub(super) fn addresses(&self, node: usize) -> &Addresses {
         &self.addresses[node]
     }

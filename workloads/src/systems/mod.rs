@@ -61,6 +61,8 @@ pub struct Settings {
     pub defect: Option<String>,
     /// Whether nodes tell what they do inside, if they can.
     pub traced: bool,
+    /// Whether members will be removed and added while others are not well.
+    pub changes_members: bool,
 }
 
 /// How to start a node.
@@ -72,6 +74,19 @@ pub struct Launch {
     pub arguments: Vec<String>,
     /// Added to its environment.
     pub environment: BTreeMap<String, String>,
+}
+
+/// Something that a cluster can be asked to do to itself, about one of its nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Order {
+    /// The node is no member any more.
+    Remove,
+    /// The node, which has no data, is a member.
+    Add,
+    /// The node leads.
+    Transfer,
+    /// The node makes a snapshot.
+    Snapshot,
 }
 
 /// Something about a system that `--option NAME=VALUE` changes.
@@ -95,6 +110,8 @@ pub struct Status {
     pub term: u64,
     /// Whether it believes that it leads.
     pub leads: bool,
+    /// How far its log has come.
+    pub progress: u64,
 }
 
 /// A system under test.
@@ -117,6 +134,21 @@ pub trait System: Send + Sync {
     fn has_planted_bugs(&self) -> bool;
     /// How to start node number `node`.
     fn launch(&self, node: usize, layout: &Layout, settings: &Settings) -> Launch;
+    /// How to start a node that is not in the cluster yet, or not any more; by default like any other.
+    fn launch_joining(&self, node: usize, layout: &Layout, settings: &Settings) -> Launch {
+        self.launch(node, layout, settings)
+    }
+    /// What its clusters can be asked to do.
+    fn orders(&self) -> &'static [Order];
+    /// Whether a node must run before it can be added, or must not.
+    fn adds_running_nodes(&self) -> bool;
+    /// Asks a cluster, at whichever node has to be asked, to carry out an order about a node; in words what came of it.
+    fn order<'a>(
+        &'a self,
+        order: Order,
+        node: usize,
+        layout: &'a Layout,
+    ) -> Boxed<'a, Result<String, String>>;
     /// Asks a node how it is; `None` when it does not answer within `patience`.
     fn status<'a>(&'a self, place: &'a Place, patience: Duration) -> Boxed<'a, Option<Status>>;
     /// Connections for `count` clients to the node at `place`, which leads: how a program that wants speed would make
@@ -198,8 +230,8 @@ fn program_missing(program: &str, package: &str) -> Option<String> {
     (!found).then(|| format!("there is no program `{program}` (hint: apt-get install {package})"))
 }
 
-/// The node that leads, by its own word: of several that say so, the one with the latest term.
-pub async fn leader(system: &dyn System, layout: &Layout, patience: Duration) -> Option<(usize, Status)> {
+/// What every node says of itself; those that do not answer within `patience` say nothing.
+pub async fn statuses(system: &dyn System, layout: &Layout, patience: Duration) -> Vec<Option<Status>> {
     let asked = layout.nodes.iter().map(|place| system.status(place, patience));
     let mut answers = Vec::with_capacity(layout.nodes.len());
     let mut waiting: Vec<_> = asked.collect();
@@ -216,7 +248,17 @@ pub async fn leader(system: &dyn System, layout: &Layout, patience: Duration) ->
         if pending { std::task::Poll::Pending } else { std::task::Poll::Ready(()) }
     })
     .await;
-    let leaders = answers.into_iter().map(Option::flatten).enumerate();
+    answers.into_iter().map(Option::flatten).collect()
+}
+
+/// The node that leads, by its own word: of several that say so, the one with the latest term.
+pub fn leader_of(statuses: &[Option<Status>]) -> Option<(usize, Status)> {
+    let leaders = statuses.iter().enumerate();
     let leaders = leaders.filter_map(|(node, status)| Some((node, status.filter(|status| status.leads)?)));
     leaders.max_by_key(|(_, status)| status.term)
+}
+
+/// The node that leads, asked for.
+pub async fn leader(system: &dyn System, layout: &Layout, patience: Duration) -> Option<(usize, Status)> {
+    leader_of(&statuses(system, layout, patience).await)
 }

@@ -16,9 +16,14 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::wanderer::{Attempt, Nodes, Wanderer};
-use super::{Boxed, Client, Launch, Layout, Place, Route, Settings, Status, System, SystemOption};
+use super::{
+    Boxed, Client, Launch, Layout, Order, Place, Route, Settings, Status, System, SystemOption, leader,
+};
 use crate::bench::{CLIENTS_PER_CONNECTION, Driver};
 use crate::operation::{Answer, Ask};
+
+/// How long a node has to say how it is when something is asked of the leader.
+const STATUS_PATIENCE: Duration = Duration::from_millis(200);
 
 pub(super) struct Rafture;
 
@@ -88,6 +93,56 @@ impl System for Rafture {
         Launch { program: settings.rafture.clone(), arguments, environment }
     }
 
+    fn launch_joining(&self, node: usize, layout: &Layout, settings: &Settings) -> Launch {
+        let mut launch = self.launch(node, layout, settings);
+        launch.arguments.push("--join".into());
+        launch
+    }
+
+    fn orders(&self) -> &'static [Order] {
+        &[Order::Remove, Order::Add, Order::Transfer, Order::Snapshot]
+    }
+
+    /// The leader brings it up to date first, and needs it for that.
+    fn adds_running_nodes(&self) -> bool {
+        true
+    }
+
+    fn order<'a>(
+        &'a self,
+        order: Order,
+        node: usize,
+        layout: &'a Layout,
+    ) -> Boxed<'a, Result<String, String>> {
+        Box::pin(async move {
+            let place = &layout.nodes[node];
+            let (command, asks_leader) = match order {
+                Order::Remove => (vec!["RAFT.REMOVE".into(), place.name.clone()], true),
+                Order::Add => {
+                    let address = format!("{}/{}", place.peer, place.client);
+                    (vec!["RAFT.ADD".into(), place.name.clone(), address], true)
+                }
+                Order::Transfer => (vec!["RAFT.TRANSFER".into(), place.name.clone()], true),
+                Order::Snapshot => (vec!["RAFT.SNAPSHOT".into()], false),
+            };
+            let asked = match asks_leader {
+                true => leader(self, layout, STATUS_PATIENCE).await.ok_or("nobody leads")?.0,
+                false => node,
+            };
+            let mut connection =
+                connect(layout.nodes[asked].client).await.map_err(|error| error.to_string())?;
+            let mut words = redis::cmd(&command[0]);
+            for word in &command[1..] {
+                words.arg(word);
+            }
+            let reply =
+                words.query_async::<Resp>(&mut connection).await.map_err(|error| error.to_string())?;
+            let reply = reply.extract_error().map_err(|error| error.to_string())?;
+            let name = &layout.nodes[asked].name;
+            Ok(format!("{name} answered `{}` with {}", command.join(" "), word_of(&reply)))
+        })
+    }
+
     fn status<'a>(&'a self, place: &'a Place, patience: Duration) -> Boxed<'a, Option<Status>> {
         let deadline = Instant::now() + patience;
         Box::pin(async move {
@@ -97,7 +152,11 @@ impl System for Rafture {
             };
             let text = timeout_at(deadline, ask).await.ok()??;
             let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-            Some(Status { term: field("term")?.parse().ok()?, leads: field("role")? == "Leader" })
+            Some(Status {
+                term: field("term")?.parse().ok()?,
+                leads: field("role")? == "Leader",
+                progress: field("last")?.parse().ok()?,
+            })
         })
     }
 
@@ -177,6 +236,14 @@ impl RespNodes {
             Some("MOVED") => Attempt::Refused("another node leads".into(), leader),
             _ => Attempt::Refused(error.to_string().into(), None),
         }
+    }
+}
+
+fn word_of(reply: &Resp) -> String {
+    match reply {
+        Resp::Okay => "OK".into(),
+        Resp::SimpleString(text) => text.clone(),
+        other => format!("{other:?}"),
     }
 }
 

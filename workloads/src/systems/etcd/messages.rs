@@ -104,6 +104,8 @@ pub(super) struct StatusResponse {
     /// 0 when it knows none.
     #[prost(uint64, tag = "4")]
     pub(super) leader: u64,
+    #[prost(uint64, tag = "5")]
+    pub(super) raft_index: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -121,6 +123,53 @@ pub(super) struct Member {
     pub(super) id: u64,
     #[prost(string, tag = "2")]
     pub(super) name: String,
+    #[prost(string, repeated, tag = "3")]
+    pub(super) peer_urls: Vec<String>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct MemberAddRequest {
+    #[prost(string, repeated, tag = "1")]
+    pub(super) peer_urls: Vec<String>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct MemberAddResponse {
+    #[prost(message, optional, tag = "2")]
+    pub(super) member: Option<Member>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct MemberRemoveRequest {
+    #[prost(uint64, tag = "1")]
+    pub(super) id: u64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct MemberRemoveResponse {}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct MoveLeaderRequest {
+    #[prost(uint64, tag = "1")]
+    pub(super) target: u64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct MoveLeaderResponse {}
+
+impl Request for MemberAddRequest {
+    type Response = MemberAddResponse;
+    const PATH: &'static str = "/etcdserverpb.Cluster/MemberAdd";
+}
+
+impl Request for MemberRemoveRequest {
+    type Response = MemberRemoveResponse;
+    const PATH: &'static str = "/etcdserverpb.Cluster/MemberRemove";
+}
+
+impl Request for MoveLeaderRequest {
+    type Response = MoveLeaderResponse;
+    const PATH: &'static str = "/etcdserverpb.Maintenance/MoveLeader";
 }
 
 impl Request for RangeRequest {

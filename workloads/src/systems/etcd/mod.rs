@@ -23,13 +23,14 @@ use tonic_prost::ProstCodec;
 
 use super::wanderer::{Attempt, Nodes, Wanderer};
 use super::{
-    Boxed, Client, Launch, Layout, Place, Route, Settings, Status, System, SystemOption, program_missing,
+    Boxed, Client, Launch, Layout, Order, Place, Route, Settings, Status, System, SystemOption, leader,
+    program_missing,
 };
 use crate::bench::{CLIENTS_PER_CONNECTION, Driver};
 use crate::operation::{Answer, Ask};
 use messages::{
-    Compare, CompareTarget, MemberListRequest, PutRequest, RangeRequest, Request, RequestOp, ResponseHeader,
-    StatusRequest, TxnRequest,
+    Compare, CompareTarget, MemberAddRequest, MemberListRequest, MemberRemoveRequest, MoveLeaderRequest,
+    PutRequest, RangeRequest, Request, RequestOp, ResponseHeader, StatusRequest, TxnRequest,
 };
 
 const READ: SystemOption = SystemOption {
@@ -52,6 +53,9 @@ const REFUSALS: [&str; 4] = [
     "etcdserver: too many requests",
     "etcdserver: mvcc: database space exceeded",
 ];
+
+/// How long a node has to say how it is when something is asked of the leader.
+const STATUS_PATIENCE: Duration = Duration::from_millis(200);
 
 #[derive(Default)]
 pub(super) struct Etcd {
@@ -123,9 +127,78 @@ impl System for Etcd {
         let mut arguments: Vec<String> =
             arguments.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect();
         arguments.extend(self.is_unsynced.then(|| "--unsafe-no-fsync".into()));
+        // It would refuse changes for five seconds after any member was away.
+        arguments.extend(settings.changes_members.then(|| "--strict-reconfig-check=false".into()));
         // A proxy that the environment names leads to the world outside, not to another node.
         let environment = ["NO_PROXY", "no_proxy"].map(|name| (name.to_owned(), "*".to_owned()));
         Launch { program: "etcd".into(), arguments, environment: environment.into() }
+    }
+
+    fn launch_joining(&self, node: usize, layout: &Layout, settings: &Settings) -> Launch {
+        let mut launch = self.launch(node, layout, settings);
+        for argument in &mut launch.arguments {
+            if argument == "new" {
+                *argument = "existing".into();
+            }
+        }
+        launch
+    }
+
+    fn orders(&self) -> &'static [Order] {
+        &[Order::Remove, Order::Add, Order::Transfer]
+    }
+
+    /// It would find that it is no member, and end.
+    fn adds_running_nodes(&self) -> bool {
+        false
+    }
+
+    fn order<'a>(
+        &'a self,
+        order: Order,
+        node: usize,
+        layout: &'a Layout,
+    ) -> Boxed<'a, Result<String, String>> {
+        Box::pin(async move {
+            let place = &layout.nodes[node];
+            let (asked, _) = leader(self, layout, STATUS_PATIENCE).await.ok_or("nobody leads")?;
+            let said = |status: tonic::Status| innermost(&status);
+            let channel = connect(layout.nodes[asked].client).await.map_err(|error| innermost(&error))?;
+            let member = async || -> Result<Option<u64>, String> {
+                let list = call(&channel, MemberListRequest {}).await.map_err(said)?;
+                // One that was added and has never been started has no name yet.
+                let address = format!("http://{}", place.peer);
+                let found = list
+                    .members
+                    .iter()
+                    .find(|member| member.name == place.name || member.peer_urls.contains(&address));
+                Ok(found.map(|member| member.id))
+            };
+            let no_member = || format!("{} is no member", place.name);
+            let (what, id) = match order {
+                Order::Remove => {
+                    // It may have been removed by an order whose answer was lost.
+                    let Some(id) = member().await? else { return Ok(no_member()) };
+                    call(&channel, MemberRemoveRequest { id }).await.map_err(said)?;
+                    ("removed", id)
+                }
+                Order::Add => {
+                    if let Some(id) = member().await? {
+                        return Ok(format!("{} is a member: {id:x}", place.name));
+                    }
+                    let request = MemberAddRequest { peer_urls: vec![format!("http://{}", place.peer)] };
+                    let added = call(&channel, request).await.map_err(said)?;
+                    ("added", added.member.map_or(0, |member| member.id))
+                }
+                Order::Transfer => {
+                    let id = member().await?.ok_or_else(no_member)?;
+                    call(&channel, MoveLeaderRequest { target: id }).await.map_err(said)?;
+                    ("made the leader", id)
+                }
+                Order::Snapshot => return Err("etcd cannot be asked for one".into()),
+            };
+            Ok(format!("{} was {what}, by {}: member {id:x}", place.name, layout.nodes[asked].name))
+        })
     }
 
     fn status<'a>(&'a self, place: &'a Place, patience: Duration) -> Boxed<'a, Option<Status>> {
@@ -134,7 +207,8 @@ impl System for Etcd {
             let ask = async { call(&connect(place.client).await.ok()?, StatusRequest {}).await.ok() };
             let status = timeout_at(deadline, ask).await.ok()??;
             let header = status.header?;
-            Some(Status { term: header.raft_term, leads: status.leader == header.member_id })
+            let leads = status.leader == header.member_id;
+            Some(Status { term: header.raft_term, leads, progress: status.raft_index })
         })
     }
 
