@@ -112,6 +112,45 @@ pub fn grudge(shape: Shape, count: usize, chosen: &[usize], random: &mut ChaCha8
     }
 }
 
+/// The largest set of nodes of which every one reaches every other while `links` are cut; of several, the first.
+pub fn largest_whole(count: usize, links: &BTreeSet<Link>) -> Vec<usize> {
+    let reach = |one: usize, other: usize| {
+        let link = Link { from: one, to: other };
+        one != other && !links.contains(&link) && !links.contains(&link.reversed())
+    };
+    let mut largest = Vec::new();
+    grow(&mut Vec::new(), (0..count).collect(), Vec::new(), &reach, &mut largest);
+    largest.sort_unstable();
+    largest
+}
+
+/// Every set that cannot grow, by the way of Bron and Kerbosch (1973) with Tomita's choice: whoever reaches most of the rest is
+/// in it, or somebody whom that one does not reach is.
+fn grow(
+    chosen: &mut Vec<usize>,
+    mut possible: Vec<usize>,
+    mut done: Vec<usize>,
+    reach: &impl Fn(usize, usize) -> bool,
+    largest: &mut Vec<usize>,
+) {
+    if possible.is_empty() && done.is_empty() && chosen.len() > largest.len() {
+        largest.clone_from(chosen);
+    }
+    let reached = |&node: &usize| possible.iter().filter(|&&other| reach(node, other)).count();
+    // The first of those who reach as many.
+    let Some(&pivot) = possible.iter().chain(&done).rev().max_by_key(|node| reached(node)) else {
+        return;
+    };
+    for node in possible.clone().into_iter().filter(|&node| !reach(pivot, node)) {
+        let of = |nodes: &[usize]| nodes.iter().copied().filter(|&other| reach(node, other)).collect();
+        chosen.push(node);
+        grow(chosen, of(&possible), of(&done), reach, largest);
+        chosen.pop();
+        possible.retain(|&other| other != node);
+        done.push(node);
+    }
+}
+
 fn shuffled(nodes: &[usize], random: &mut ChaCha8Rng) -> Vec<usize> {
     let mut nodes = nodes.to_vec();
     for end in (1..nodes.len()).rev() {
@@ -227,6 +266,25 @@ mod tests {
         let sizes = [Target::One, Target::Minority, Target::Majority, Target::All]
             .map(|target| choose(target, &everybody).len());
         assert_eq!(sizes, [1, 2, 3, 5]);
+    }
+
+    #[test]
+    fn who_is_whole_is_the_larger_side_and_all_of_a_whole_cluster() {
+        for count in [2, 3, 5, 50] {
+            let random = &mut random();
+            assert_eq!(largest_whole(count, &BTreeSet::new()).len(), count);
+            let halves = grudge(Shape::Halves, count, &[0], random);
+            assert_eq!(largest_whole(count, &halves).len(), count - (count / 2).max(1));
+            let isolated = grudge(Shape::Isolate, count, &[0], random);
+            assert_eq!(largest_whole(count, &isolated).len(), count - 1, "{count} nodes");
+            assert!(count == 2 || !largest_whole(count, &isolated).contains(&0), "{count} nodes");
+            let everybody: Vec<usize> = (0..count).collect();
+            assert_eq!(largest_whole(count, &grudge(Shape::Isolate, count, &everybody, random)).len(), 1);
+            let from_clients = grudge(Shape::Clients, count, &[0], random);
+            assert_eq!(largest_whole(count, &from_clients).len(), count);
+        }
+        assert_eq!(largest_whole(5, &grudge(Shape::Bridge, 5, &[1], &mut random())).len(), 3);
+        assert_eq!(largest_whole(4, &grudge(Shape::Ring, 4, &[], &mut random())).len(), 2);
     }
 
     #[test]

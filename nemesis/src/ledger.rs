@@ -43,6 +43,9 @@ pub struct LedgerLine {
     /// Whom it strikes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nodes: Vec<String>,
+    /// Who cannot be counted on meanwhile.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub harmed: Vec<String>,
     /// What exactly it does.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,

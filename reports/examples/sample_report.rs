@@ -69,6 +69,7 @@ fn faults_and_leaders(random: &mut ChaCha8Rng) -> (Vec<FaultSpan>, Vec<LeaderCha
         let lasts_ns = random.random_range(1_500 * MS..4_000 * MS);
         faults.push(FaultSpan {
             is_declined: false,
+            harmed: Vec::new(),
             id,
             kind: kind.into(),
             label: label.into(),

@@ -18,6 +18,8 @@ pub struct FaultSpan {
     pub label: String,
     /// The nodes it was aimed at.
     pub nodes: Vec<String>,
+    /// The nodes that could not be counted on meanwhile.
+    pub harmed: Vec<String>,
     /// What exactly it did.
     pub detail: String,
     /// When it was planned.
@@ -106,6 +108,9 @@ impl FaultSpan {
         if !step.nodes.is_empty() {
             self.nodes = step.nodes;
         }
+        if !step.harmed.is_empty() {
+            self.harmed = step.harmed;
+        }
         if !step.detail.is_empty() {
             self.detail = step.detail;
         }
@@ -132,6 +137,8 @@ struct LedgerLine {
     target: Option<String>,
     #[serde(default)]
     nodes: Vec<String>,
+    #[serde(default)]
+    harmed: Vec<String>,
     #[serde(default)]
     detail: String,
     took_us: Option<u64>,
@@ -185,6 +192,7 @@ mod tests {
         assert_eq!(
             spans[0],
             FaultSpan {
+                harmed: Vec::new(),
                 is_declined: false,
                 id: 0,
                 kind: "partition".into(),

@@ -53,6 +53,7 @@ pub(crate) fn history() -> Vec<Event> {
 pub(crate) fn faults() -> Vec<FaultSpan> {
     vec![FaultSpan {
         is_declined: false,
+        harmed: Vec::new(),
         id: 0,
         kind: "kill".into(),
         label: "kill@leader".into(),

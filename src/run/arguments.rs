@@ -63,6 +63,9 @@ pub struct RunArguments {
     /// Planted bug (see `rafture defects`)
     #[arg(long, value_name = "ID")]
     pub defect: Option<String>,
+    /// How long it may take until an operation succeeds, while a majority of nodes is left alone
+    #[arg(long, default_value = "10s")]
+    pub serve_within: Span,
     /// Program that `upgrade` replaces the nodes' with
     #[arg(long, value_name = "PROGRAM")]
     pub upgrade_to: Option<PathBuf>,

@@ -20,6 +20,8 @@ use rafture_reports::measure::measure;
 use rafture_reports::results::{CheckerResult, FaultCount};
 use serde_json::{Value, json};
 
+use super::liveness;
+
 /// What the checkers may take, apart from time: half of what machines of today spare.
 const MEMORY_BYTES_MAX: usize = 4 << 30;
 
@@ -43,6 +45,10 @@ pub struct Case<'a> {
     pub crashes: &'a [String],
     /// When all faults were healed; `None` when the run did not get there.
     pub healed_ns: Option<u64>,
+    /// The nodes, by name.
+    pub nodes: &'a [String],
+    /// How long it may take until an operation succeeds, while a majority of nodes is left alone.
+    pub serve_within: Duration,
     /// Time that each checker may take.
     pub time_limit: Duration,
 }
@@ -63,6 +69,7 @@ pub fn judge(case: &Case<'_>) -> Checkers {
         ("operations", operations(case)),
         ("faults", faults(case)),
         ("crashes", crashes(case)),
+        ("liveness", liveness(case)),
         ("recovery", recovery(case)),
     ];
     let invariants = invariants.map(|invariants| ("raft-invariants", invariants));
@@ -233,6 +240,18 @@ fn crashes(case: &Case<'_>) -> CheckerResult {
     }
 }
 
+/// While a majority of nodes is left alone, the cluster must serve.
+fn liveness(case: &Case<'_>) -> CheckerResult {
+    let last = case.history.last().map_or(0, |event| event.time);
+    // What comes after the healing is the business of `recovery`.
+    let end = case.healed_ns.unwrap_or(last);
+    let stalls = liveness::stalls(case.history, case.faults, case.nodes, case.serve_within, end);
+    match stalls.is_empty() {
+        true => result(Verdict::Valid, json!({})),
+        false => result(Verdict::Invalid, json!({ "violations": stalls })),
+    }
+}
+
 /// Once all faults are healed, the cluster must serve again.
 fn recovery(case: &Case<'_>) -> CheckerResult {
     let Some(healed) = case.healed_ns else {
@@ -354,6 +373,8 @@ mod tests {
             kinds: &kinds,
             crashes: &[],
             healed_ns: Some(4_000_000_000),
+            nodes: &[],
+            serve_within: Duration::from_secs(10),
             time_limit: Duration::from_secs(10),
         };
         let checkers = judge(&change(case));

@@ -1,12 +1,14 @@
 //! `rafture run`: one test from its plan to its verdict.
 //!
 //! In reading order: `arguments` is what was typed and `plan` what it means; this file is the run itself, phase after
-//! phase; `administrator` answers what faults ask of the system; `history` writes what clients record, `progress` shows it; `judge` asks the checkers.
+//! phase; `administrator` answers what faults ask of the system; `history` writes what clients record, `progress` shows it; `judge` asks the checkers, and
+//! `liveness` whether the cluster served while it should have.
 
 mod administrator;
 mod arguments;
 mod history;
 pub mod judge;
+mod liveness;
 mod plan;
 mod progress;
 
@@ -51,8 +53,6 @@ use progress::Scene;
 
 /// How long a cluster has to find a leader before anything is done to it.
 const READY_PATIENCE: Duration = Duration::from_secs(15);
-/// How long a cluster has to serve again once all faults are healed. Anything that works needs far less.
-const RECOVERY_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a node has to say whether it leads.
 const STATUS_PATIENCE: Duration = Duration::from_millis(50);
 /// How often it is asked, for the progress line.
@@ -355,7 +355,7 @@ async fn be_quiet(plan: &Plan, recorder: &Recorder, mut stop: watch::Receiver<bo
             }
         };
         // That it never served is for the checkers to say.
-        let _ = timeout(RECOVERY_PATIENCE, served).await;
+        let _ = timeout(plan.serve_within.0, served).await;
     };
     tokio::select! {
         () = quiet => true,
@@ -400,6 +400,8 @@ fn conclude(
         kinds: &kinds,
         crashes: &record.crashes,
         healed_ns: record.healed_ns,
+        nodes: &names,
+        serve_within: plan.serve_within.0,
         time_limit: plan.check_time_limit.0,
     });
     let figures = judge::figures(&record.history, &faults, &leaders);

@@ -63,6 +63,9 @@ pub struct Plan {
     pub heartbeat: Span,
     /// Planted bug.
     pub defect: Option<String>,
+    /// How long it may take until an operation succeeds, while a majority of nodes is left alone.
+    #[serde(default = "serve_within")]
+    pub serve_within: Span,
     /// Program that nodes are upgraded to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upgrade_to: Option<PathBuf>,
@@ -116,12 +119,18 @@ impl Plan {
             election_timeout: arguments.election_timeout,
             heartbeat: arguments.heartbeat,
             defect: defect.map(|defect| defect.to_string()),
+            serve_within: arguments.serve_within,
             upgrade_to,
             check_time_limit: arguments.check_time_limit,
             schedule,
             store: arguments.store.clone(),
         })
     }
+}
+
+/// What plans meant that did not say.
+fn serve_within() -> Span {
+    RunArguments::default().serve_within
 }
 
 /// `NAME=VALUE`, each name once.
@@ -262,6 +271,7 @@ fn command(arguments: &RunArguments, options: &Options, seed: u64) -> String {
     flag("store", path(&arguments.store), path(&default.store));
     flag("election-timeout", arguments.election_timeout.to_string(), default.election_timeout.to_string());
     flag("heartbeat", arguments.heartbeat.to_string(), default.heartbeat.to_string());
+    flag("serve-within", arguments.serve_within.to_string(), default.serve_within.to_string());
     flag("check-time-limit", arguments.check_time_limit.to_string(), default.check_time_limit.to_string());
     for (name, value) in [
         ("rate", arguments.rate.map(|rate| rate.to_string())),

@@ -7,7 +7,7 @@ use crate::clocks::Change;
 use crate::cluster::Cluster;
 use crate::disk::Trouble;
 use crate::fault::{DiskFault, Fault, Shape};
-use crate::grudge::describe;
+use crate::grudge::{describe, largest_whole};
 use crate::hosts::{Condition, Link};
 
 /// A fault in force, with all that it takes to undo it.
@@ -108,6 +108,23 @@ impl Deed {
     /// Whether its nodes may rightly end by it.
     pub(super) fn may_end_programs(&self) -> bool {
         matches!(self.what, What::Memory | What::Replace(_)) || self.trouble().may_end_programs()
+    }
+
+    /// Nodes of a cluster of `count` that cannot be counted on while it is in force. Of links that are cut, all but the largest set of nodes
+    /// that still reach each other.
+    pub(super) fn harmed(&self, count: usize) -> Vec<usize> {
+        match &self.what {
+            What::Cut(links) => {
+                let whole = largest_whole(count, links);
+                let hidden = |node: &usize| {
+                    links.contains(&Link { from: *node, to: Link::clients(count) })
+                        || links.contains(&Link { from: Link::clients(count), to: *node })
+                };
+                (0..count).filter(|node| !whole.contains(node) || hidden(node)).collect()
+            }
+            What::Twin | What::Transfer | What::Snapshot => Vec::new(),
+            _ => self.nodes.clone(),
+        }
     }
 
     /// Whether members are missing while it is in force.

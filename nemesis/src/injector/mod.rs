@@ -481,12 +481,14 @@ impl<'a> Injector<'a> {
         state: State,
         add: impl FnOnce(LedgerLine) -> LedgerLine,
     ) -> Result<(), InjectorError> {
+        let count = self.cluster.len();
         let line = add(LedgerLine {
             time: self.clock.now(),
             id,
             state,
             fault: deed.fault,
             nodes: deed.nodes.iter().map(|&node| self.cluster.name(node).to_owned()).collect(),
+            harmed: deed.harmed(count).into_iter().map(|node| self.cluster.name(node).to_owned()).collect(),
             detail: deed.detail(self.cluster),
             undo: None,
             took_us: None,
