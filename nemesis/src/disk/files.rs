@@ -408,8 +408,10 @@ impl Files {
         }
         let one_in = f64::from(trouble.stall_in.max(1));
         if self.stall_is_due.swap(false, Ordering::Relaxed) || self.random().random_bool(1.0 / one_in) {
-            std::thread::sleep(trouble.stall);
             Counts::add(&self.counts.stalled);
+            Counts::add(&self.counts.hanging);
+            std::thread::sleep(trouble.stall);
+            self.counts.hanging.fetch_sub(1, Ordering::Relaxed);
         }
     }
 

@@ -58,8 +58,10 @@ struct LiesInForce {
 pub struct Met {
     /// Calls that were slowed down.
     pub slowed: u64,
-    /// Syncs that hung.
+    /// Syncs that hung, or still do.
     pub stalled: u64,
+    /// Syncs that hang at the moment.
+    pub hanging: u64,
     /// Calls that failed.
     pub failed: u64,
     /// Calls for which there was no room.
@@ -217,6 +219,7 @@ impl Mount {
         Met {
             slowed: load(&counts.slowed),
             stalled: load(&counts.stalled),
+            hanging: load(&counts.hanging),
             failed: load(&counts.failed),
             refused: load(&counts.refused),
             lost: load(&counts.lost),

@@ -5,9 +5,13 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::ops::Range;
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
+use nix::unistd::{Whence, lseek};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
@@ -60,47 +64,68 @@ fn is_own(path: &Path) -> bool {
 /// # Errors
 /// When the folder cannot be read, or there is no such file with anything in it.
 pub(super) fn draw_bit(folder: &Path, pattern: &str, random: &mut ChaCha8Rng) -> io::Result<Bit> {
-    let mut files: Vec<(PathBuf, u64)> = files_below(folder)?
-        .into_iter()
-        .filter(|(path, metadata)| metadata.len() > 0 && matches(pattern, path))
-        .map(|(path, metadata)| (path, metadata.len()))
-        .collect();
-    files.retain(|(path, _)| File::open(folder.join(path)).is_ok());
-    let all: u64 = files.iter().map(|(_, length)| length).sum();
+    // What was never written, however long the file is, is nothing that a disk could hold wrongly.
+    let mut stretches: Vec<(PathBuf, Range<u64>)> = Vec::new();
+    for (path, metadata) in files_below(folder)? {
+        if metadata.len() > 0 && matches(pattern, &path) {
+            let written = written(&folder.join(&path)).unwrap_or_default();
+            stretches.extend(written.into_iter().map(|stretch| (path.clone(), stretch)));
+        }
+    }
+    let all: u64 = stretches.iter().map(|(_, stretch)| stretch.end - stretch.start).sum();
     if all == 0 {
         return Err(io::Error::new(io::ErrorKind::NotFound, "no such file holds anything"));
     }
     let mut drawn = None;
     for _ in 0..DRAWS_MAX {
-        let mut at = random.random_range(0..all);
-        let (path, length) = files
+        let mut left = random.random_range(0..all);
+        let (path, stretch) = stretches
             .iter()
-            .find(|(_, length)| {
-                let is_there = at < *length;
-                at -= if is_there { 0 } else { *length };
+            .find(|(_, stretch)| {
+                let length = stretch.end - stretch.start;
+                let is_there = left < length;
+                left -= if is_there { 0 } else { length };
                 is_there
             })
             .expect("it is less than all together");
+        let at = stretch.start + left;
         let bit = Bit { file: path.clone(), offset: at, mask: 1 << random.random_range(0..8) };
-        if let Some(offset) = written_near(&folder.join(path), at, *length) {
+        if let Some(offset) = written_near(&folder.join(path), at, stretch.end) {
             return Ok(Bit { offset, ..bit });
         }
         drawn = drawn.or(Some(bit));
     }
     // Nearly all is zeros; then what is not lies at the beginning of a file, if anywhere.
-    let first =
-        files.iter().find_map(|(path, length)| Some((path, written_near(&folder.join(path), 0, *length)?)));
+    let first = |(path, stretch): &(PathBuf, Range<u64>)| {
+        Some((path.clone(), written_near(&folder.join(path), stretch.start, stretch.end)?))
+    };
     let bit = drawn.expect("one was drawn");
-    Ok(match first {
-        Some((path, offset)) => Bit { file: path.clone(), offset, mask: bit.mask },
+    Ok(match stretches.iter().find_map(first) {
+        Some((file, offset)) => Bit { file, offset, mask: bit.mask },
         None => bit,
     })
 }
 
+/// Where a file holds anything, its holes and what was only reserved left out.
+fn written(path: &Path) -> io::Result<Vec<Range<u64>>> {
+    let file = File::open(path)?;
+    let mut stretches = Vec::new();
+    let mut at = 0;
+    loop {
+        let start = match lseek(file.as_fd(), at, Whence::SeekData) {
+            Ok(start) => start,
+            Err(Errno::ENXIO) => return Ok(stretches),
+            Err(error) => return Err(error.into()),
+        };
+        at = lseek(file.as_fd(), start, Whence::SeekHole)?;
+        stretches.push(start.cast_unsigned()..at.cast_unsigned());
+    }
+}
+
 /// A byte that is not zero, in the same sector as that place or later in it.
-fn written_near(path: &Path, at: u64, length: u64) -> Option<u64> {
+fn written_near(path: &Path, at: u64, end: u64) -> Option<u64> {
     let start = at / SECTOR * SECTOR;
-    let mut sector = vec![0; SECTOR.min(length - start) as usize];
+    let mut sector = vec![0; SECTOR.min(end - start) as usize];
     File::open(path).and_then(|file| file.read_exact_at(&mut sector, start)).ok()?;
     let is_written = |place: &usize| sector[*place] != 0;
     let from = (at - start) as usize;

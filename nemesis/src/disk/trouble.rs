@@ -65,6 +65,8 @@ pub enum Full {
 pub(super) struct Counts {
     pub(super) slowed: AtomicU64,
     pub(super) stalled: AtomicU64,
+    /// Of those, how many are still waiting.
+    pub(super) hanging: AtomicU64,
     pub(super) failed: AtomicU64,
     pub(super) refused: AtomicU64,
     pub(super) lost: AtomicU64,

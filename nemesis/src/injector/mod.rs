@@ -387,6 +387,7 @@ impl<'a> Injector<'a> {
                 Ok(each(processes, "is gone"))
             }
             What::Replace(kind) => self.replace_data(*kind, deed).await,
+            What::Trouble(_, trouble) if trouble.flips > 0 => self.flip_bits(deed),
             What::Trouble(..) => {
                 self.excuse();
                 self.trouble(deed.seed);
@@ -436,7 +437,7 @@ impl<'a> Injector<'a> {
             What::Cut(_) => self.cut(Some(id)).map_err(DeedError::from),
             What::Condition(..) => self.condition(Some(id), deed.seed).map_err(DeedError::from),
             What::Clocks(_) => self.cluster.restore_clocks(&deed.nodes).map_err(DeedError::from),
-            What::Replace(_) => self.live_on(id, &deed).await,
+            What::Replace(_) => self.live_on(id, &deed, is_healing).await,
             What::Trouble(..) => self.restore_disks(id, &deed).await.map_err(DeedError::from),
         };
         match undone {

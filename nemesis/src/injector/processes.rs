@@ -78,12 +78,7 @@ impl Injector<'_> {
             }
             // What files show is read by who starts.
             What::Trouble(..) if step == 0 => {
-                let running =
-                    [NodeState::Up, NodeState::Paused].map(|state| self.cluster.in_state(state)).concat();
-                let struck: Vec<usize> =
-                    deed.nodes.iter().copied().filter(|node| running.contains(node)).collect();
-                self.cluster.kill(&struck)?;
-                self.start_all(&struck)?;
+                self.start_to_read(deed)?;
                 Ok(None)
             }
             What::Upgrade if step + 1 < count => {
