@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use crate::bench::{self, BenchArguments};
 use crate::check::{self, CheckArguments};
+use crate::defects::{self, DefectsArguments};
 use crate::error::Error;
 use crate::history::{self, HistoryArguments};
 use crate::lists;
@@ -20,6 +21,7 @@ use crate::node::{self, NodeArguments};
 use crate::report::{self, ReportArguments};
 use crate::run::{self, Plan, RunArguments};
 use crate::screen;
+use crate::shrink::{self, ShrinkArguments};
 use crate::sim::{self, SimArguments};
 
 const EXIT_CODES: &str = "\
@@ -43,13 +45,13 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(RunArguments),
+    Shrink(ShrinkArguments),
     Check(CheckArguments),
     History(HistoryArguments),
     Report(ReportArguments),
     /// List the systems and workloads that can be tested
     Systems,
-    /// List the planted bugs of the built-in node
-    Defects,
+    Defects(DefectsArguments),
     Doctor(StoreArguments),
     Clean(StoreArguments),
     Sim(SimArguments),
@@ -88,11 +90,12 @@ pub fn main() -> ExitCode {
 }
 
 fn obey(command: Command) -> Result<Verdict, Error> {
-    if matches!(command, Command::Check(_) | Command::History(_) | Command::Systems | Command::Defects) {
+    if matches!(command, Command::Check(_) | Command::History(_) | Command::Systems) {
         end_with_the_reader();
     }
     match command {
         Command::Run(arguments) => run_one(&arguments),
+        Command::Shrink(arguments) => shrink::shrink(&arguments, stop_on_signals),
         Command::Check(arguments) => check::check(&arguments),
         Command::History(arguments) => history::history(&arguments),
         Command::Report(arguments) => report::report(&arguments),
@@ -100,10 +103,7 @@ fn obey(command: Command) -> Result<Verdict, Error> {
             lists::systems();
             Ok(Verdict::Valid)
         }
-        Command::Defects => {
-            lists::defects();
-            Ok(Verdict::Valid)
-        }
+        Command::Defects(arguments) => defects::defects(&arguments, stop_on_signals),
         Command::Doctor(arguments) => {
             examine(&arguments);
             Ok(Verdict::Valid)

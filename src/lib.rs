@@ -1,12 +1,14 @@
 //! A chaos-testing suite for consensus systems: real node processes under faults, judged by what their clients saw.
 //!
 //! In reading order: [`cli`] is what is typed; [`run`] is one test from plan to verdict; [`check`], [`report`],
-//! [`history`], [`lists`] and [`node`] are the other commands; [`budget`], [`history_file`], [`witness_file`], [`duration`] and [`error`] are what they share.
+//! [`shrink`], [`history`], [`defects`], [`lists`] and [`node`] are the other commands; [`budget`], [`history_file`], [`witness_file`], [`duration`] and [`error`] are what they share.
 
 pub mod bench;
 pub mod budget;
 pub mod check;
 pub mod cli;
+mod command_line;
+pub mod defects;
 pub mod duration;
 pub mod error;
 pub mod history;
@@ -16,5 +18,6 @@ pub mod node;
 pub mod report;
 pub mod run;
 mod screen;
+pub mod shrink;
 pub mod sim;
 pub mod witness_file;

@@ -1,6 +1,5 @@
-//! `rafture systems` and `rafture defects`: what there is to choose from.
+//! `rafture systems`: what there is to choose from.
 
-use rafture_node::rules::Defect;
 use rafture_workloads::{systems, workload};
 
 /// Prints every system, whether it can run here, and every workload.
@@ -20,12 +19,4 @@ pub fn systems() {
     for workload in workload::all() {
         println!("  {:<14} {}", workload.name(), workload.summary());
     }
-}
-
-/// Prints every planted bug.
-pub fn defects() {
-    for defect in Defect::ALL {
-        println!("{:<14} {}", defect.id(), defect.change());
-    }
-    println!("\nfind one: rafture run --defect {} --time-limit 60s", Defect::ALL[0]);
 }

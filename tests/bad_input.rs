@@ -36,6 +36,32 @@ fn runs_that_cannot_be() {
 }
 
 #[test]
+fn schedules_that_cannot_be() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("night.toml");
+    let file = path.display().to_string();
+    let check = |text: &str, expected: &[&str]| {
+        fs::write(&path, text).expect("a file");
+        let store = folder.path().join("runs").display().to_string();
+        refused(&format!("run --store {store} --schedule {file}"), expected);
+        assert!(!folder.path().join("runs").exists(), "it is said before there is a run");
+    };
+    let named = |rest: &str| format!("rafture: {file}:{rest}");
+    check(
+        "[[fault]]\nfault = \"meteor\"\nfor = \"1s\"\n",
+        &[&named("2:10: unknown fault `meteor`"), "kill, pause"],
+    );
+    check("[[fault]]\nfault = \"kill@n6\"\nfor = \"1s\"\n", &[&named("2:10: `kill@n6` is not possible")]);
+    check(
+        "[[phase]]\nlasts = \"1s\"\nfualts = \"kill\"",
+        &[&named("3:1: unknown key `fualts`"), "hint: one of"],
+    );
+    check("[[phase]\n", &[&named("1:9: ")]);
+    refused(&format!("run --schedule {file} --faults kill"), &["`--schedule` and `--faults`", "hint: "]);
+    refused("run --schedule /nowhere.toml", &["cannot read the schedule `/nowhere.toml`", "hint: "]);
+}
+
+#[test]
 fn a_port_in_use() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address");

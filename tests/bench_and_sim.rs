@@ -1,4 +1,4 @@
-//! `rafture bench` and `rafture sim` as commands: what they print, how they end, what they leave.
+//! `rafture bench`, `rafture sim` and `rafture defects` as commands: what they print, how they end, what they leave.
 
 mod command;
 
@@ -81,4 +81,21 @@ fn seeds_that_hold_are_valid_and_a_planted_bug_is_not() {
     let again = end(&mut rafture(command.strip_prefix("rafture ").expect("a command")));
     assert_eq!(again.code, 1, "{command}: {}", again.out);
     assert!(again.out.contains(&text("finding")), "{command}: {}", again.out);
+}
+
+#[test]
+fn a_planted_bug_is_measured_under_faults_that_find_it_and_under_none() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let words = "defects --measure --only read-local --seeds 1 --time-limit 8s --mix none --mix partition@leader --json";
+    let ended = end(rafture(words).arg("--store").arg(folder.path()));
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    let measured = json(&ended);
+    let found = |mix: usize| &measured["mixes"][mix]["defects"][0]["found"];
+    assert_eq!((found(0), found(1)), (&Value::from(0), &Value::from(1)), "{measured}");
+    assert!(measured["mixes"][0]["median_s"].is_null() && measured["mixes"][1]["median_s"].is_number());
+
+    let listed = json(&end(&mut rafture("defects --json")));
+    assert!(listed["defects"].as_array().is_some_and(|defects| defects.len() >= 6), "{listed}");
+    let mistaken = end(&mut rafture("defects --measure --mix meteor"));
+    assert!(mistaken.code == 254 && mistaken.err.contains("unknown fault `meteor`"), "{}", mistaken.err);
 }

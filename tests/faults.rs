@@ -86,6 +86,8 @@ faults! {
     duplicate: "duplicate",
     reorder: "reorder",
     bandwidth: "bandwidth",
+    one_link_is_cut: "partition@n1-n2",
+    one_link_is_slow: "bandwidth=50kB/s@clients-n3",
     reset: "reset",
     clock: "clock",
     wall_clock_jumps: "clock:wall-jump=1m@leader",

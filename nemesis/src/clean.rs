@@ -134,7 +134,7 @@ fn close_ledger(path: &Path) -> io::Result<bool> {
             State::Planned | State::Applied | State::Proven => drop(in_force.insert(line.id, line)),
             // What could not be proven is in force all the same.
             State::Failed => {}
-            State::Undone | State::Declined => drop(in_force.remove(&line.id)),
+            State::Undone | State::Declined | State::Skipped => drop(in_force.remove(&line.id)),
         }
     }
     if in_force.is_empty() {

@@ -150,6 +150,11 @@ impl Cluster {
         &self.nodes[node].spec.name
     }
 
+    /// Where each node runs and writes.
+    pub fn folders(&self) -> Vec<PathBuf> {
+        self.nodes.iter().map(|node| node.spec.folder.clone()).collect()
+    }
+
     /// What a node is doing, as far as this cluster has brought it about.
     pub fn state(&self, node: usize) -> NodeState {
         match &self.nodes[node] {

@@ -1,7 +1,9 @@
 //! What this machine allows, found out by trying, and what each lack costs.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,7 +13,10 @@ use nix::sys::statvfs::statvfs;
 
 use crate::clocks;
 use crate::disk::{self, Disks};
-use crate::hosts::{Hosts, NetworkChoice, privilege};
+use crate::hosts::{Condition, Hosts, Link, NetworkChoice, privilege};
+
+/// How late datagrams are made to see whether links can be spoilt.
+const DELAY: Duration = Duration::from_millis(5);
 
 /// One thing that was tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +50,8 @@ pub fn examine(store: &Path) -> Vec<Finding> {
         network("proxies", NetworkChoice::Proxy, "no partitions without network namespaces"),
         user_namespaces(),
         disks(),
-        device("TAP", "/dev/net/tun", "no packet path of our own by TAP; AF_PACKET may do"),
+        packets(),
+        resets(),
         clocks(),
         open_files(),
         free_space(folder),
@@ -108,11 +114,48 @@ fn disks() -> Finding {
     }
 }
 
-fn device(name: &'static str, path: &str, cost: &'static str) -> Finding {
-    let opened = File::options().read(true).write(true).open(path);
-    let works = opened.is_ok();
-    let detail = opened.map_or_else(|error| format!("{path}: {error}"), |_| format!("{path} can be opened"));
-    Finding { name, works, detail, cost }
+/// On hosts of their own, on a thread that may move to them.
+fn on_hosts(
+    name: &'static str,
+    cost: &'static str,
+    tried: impl FnOnce(&mut Hosts) -> Result<String, String> + Send + 'static,
+) -> Finding {
+    let tried = thread::spawn(move || {
+        let mut hosts = Hosts::open(NetworkChoice::Netns, 2).map_err(|error| error.to_string())?;
+        tried(&mut hosts)
+    });
+    let tried = tried.join().unwrap_or_else(|_| Err("the attempt crashed".into()));
+    Finding { name, works: tried.is_ok(), detail: tried.unwrap_or_else(|error| error), cost }
+}
+
+fn packets() -> Finding {
+    on_hosts("packet path", "no faults of links but partitions", |hosts| {
+        let links: BTreeSet<Link> = [Link { from: 0, to: 1 }].into();
+        let late = Condition { delay: DELAY, ..Condition::default() };
+        let late = links.iter().map(|&link| (link, late)).collect();
+        hosts.condition(late, 0).map_err(|error| error.to_string())?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let measured = runtime
+            .map_err(|error| error.to_string())?
+            .block_on(hosts.measure(&links, 50 * DELAY))
+            .map_err(|error| error.to_string())?;
+        let words = format!("datagrams to be {DELAY:?} late took {:.1?}", measured.median());
+        if measured.median() < DELAY { Err(words) } else { Ok(words) }
+    })
+}
+
+fn resets() -> Finding {
+    on_hosts("connection resets", "`reset` breaks no connections off", |hosts| {
+        let text = |error: io::Error| error.to_string();
+        // This thread lives on the host of the clients.
+        let listener = TcpListener::bind("127.0.0.1:0").map_err(text)?;
+        let connection = TcpStream::connect(listener.local_addr().map_err(text)?).map_err(text)?;
+        let broken = hosts.reset(&[Link::clients(2)]).map_err(|error| error.to_string())?;
+        match (broken, connection.peer_addr()) {
+            (1.., Err(_)) => Ok("a connection was broken off".into()),
+            _ => Err("a connection outlived it".into()),
+        }
+    })
 }
 
 fn clocks() -> Finding {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use crate::fault::{NodeNumber, Shape, Target};
+use crate::fault::{NamedLink, NodeNumber, Shape, Target};
 use crate::hosts::Link;
 
 /// Who is what at the moment, as far as it is known.
@@ -32,6 +32,10 @@ pub fn choose(
     let (wanted, named, shunned) = match target {
         Target::Node(NodeNumber(number)) => {
             return available.iter().copied().filter(|node| node + 1 == number).collect();
+        }
+        Target::Link(NamedLink { from, to }) => {
+            let is_end = |node: &usize| [from, to].contains(&Some(NodeNumber(node + 1)));
+            return available.iter().copied().filter(is_end).collect();
         }
         Target::One => (1, None, None),
         Target::Minority => (minority, None, None),

@@ -26,6 +26,20 @@ pub enum State {
     Failed,
     /// The cluster was asked to do it and did not, as may be rightly so.
     Declined,
+    /// It was to wait for a moment that did not come, or to begin at a time that was over.
+    Skipped,
+}
+
+/// The moment at which a fault strikes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// The node that told of it.
+    pub node: String,
+    /// When it was, in nanoseconds since the start of the run, if the node said so. By a clock that may have been bent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<u64>,
+    /// What it told.
+    pub words: String,
 }
 
 /// One line of the ledger.
@@ -52,6 +66,9 @@ pub struct LedgerLine {
     /// How it is taken back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo: Option<String>,
+    /// What it had waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moment: Option<Seen>,
     /// Microseconds from the decision to the deed in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub took_us: Option<u64>,
@@ -61,6 +78,26 @@ pub struct LedgerLine {
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+impl LedgerLine {
+    /// A line that says nothing but how far a fault has come.
+    pub fn of(time: u64, id: u64, state: State, fault: Fault) -> LedgerLine {
+        LedgerLine {
+            time,
+            id,
+            state,
+            fault,
+            nodes: Vec::new(),
+            harmed: Vec::new(),
+            detail: String::new(),
+            undo: None,
+            moment: None,
+            took_us: None,
+            evidence: None,
+            error: None,
+        }
+    }
 }
 
 /// The ledger of one run.

@@ -30,9 +30,9 @@ fn probe(hosts: &Hosts, expected: &BTreeSet<Link>) -> BTreeSet<Link> {
 }
 
 /// Cuts `links` and tries all of them.
-fn check_cut(hosts: &mut Hosts, count: usize, links: BTreeSet<Link>) {
+fn check_cut(hosts: &mut Hosts, links: BTreeSet<Link>) {
     let took = hosts.cut(&links).expect("a cut");
-    let whole: BTreeSet<Link> = Link::all(count).filter(|link| !links.contains(link)).collect();
+    let whole: BTreeSet<Link> = hosts.links().filter(|link| !links.contains(link)).collect();
     assert_eq!(probe(hosts, &whole), whole, "with {links:?} cut");
     println!("{:?}: {} links cut in {took:?}", hosts.network(), links.len());
 }
@@ -42,12 +42,12 @@ fn cuts_stop_what_they_name(mut hosts: Hosts) {
         let links = Link::all(5);
         links.filter(|link| one.contains(&link.from) && other.contains(&link.to)).collect()
     };
-    check_cut(&mut hosts, 5, BTreeSet::new());
+    check_cut(&mut hosts, BTreeSet::new());
     let halves = &between(&[0, 1], &[2, 3, 4]) | &between(&[2, 3, 4], &[0, 1]);
-    check_cut(&mut hosts, 5, halves);
-    check_cut(&mut hosts, 5, between(&[0], &[1, 2, 3, 4]));
-    check_cut(&mut hosts, 5, Link::all(5).collect());
-    check_cut(&mut hosts, 5, BTreeSet::new());
+    check_cut(&mut hosts, halves);
+    check_cut(&mut hosts, between(&[0], &[1, 2, 3, 4]));
+    check_cut(&mut hosts, Link::all(5).collect());
+    check_cut(&mut hosts, BTreeSet::new());
 }
 
 #[test]
@@ -100,6 +100,38 @@ fn sink(hosts: &Hosts, node: usize) -> JoinHandle<usize> {
         }
         heard
     })
+}
+
+/// Clients have a host of their own, which is cut off like any other.
+#[test]
+fn clients_are_cut_off_from_nodes_and_nodes_not_from_each_other() {
+    with_hosts(NetworkChoice::Netns, 3, |mut hosts| {
+        let all: BTreeSet<Link> = hosts.links().collect();
+        assert_eq!(all.len(), 12, "three nodes and the clients");
+        assert_eq!(probe(&hosts, &all), all);
+        let clients = Link::clients(3);
+        let cut = BTreeSet::from([Link { from: clients, to: 0 }, Link { from: 0, to: clients }]);
+        hosts.cut(&cut).expect("a cut");
+        let whole = &all - &cut;
+        assert_eq!(probe(&hosts, &whole), whole);
+    });
+}
+
+#[test]
+fn connections_of_one_node_are_broken_off_at_both_ends() {
+    with_hosts(NetworkChoice::Netns, 3, |mut hosts| {
+        let ends = [echo(&hosts, 0), echo(&hosts, 1)];
+        let mut broken = connect(&hosts, 2, 0);
+        let mut whole = connect(&hosts, 2, 1);
+        let say = |stream: &mut TcpStream| stream.write_all(b"x").and_then(|()| stream.read_exact(&mut [0]));
+        say(&mut broken).and_then(|()| say(&mut whole)).expect("an echo");
+        assert_eq!(hosts.reset(&[0]).expect("a reset"), 1);
+        let error = say(&mut broken).expect_err("it is broken off");
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{error}");
+        say(&mut whole).expect("the other one goes on");
+        drop((broken, whole));
+        ends.into_iter().for_each(|end| end.join().expect("it ends"));
+    });
 }
 
 /// The connection that node `from` opens to node `to`.
@@ -191,7 +223,7 @@ fn conditions_do_what_they_say(mut hosts: Hosts) {
     assert!(!probe(&hosts, &BTreeSet::new()).contains(&link));
     hosts.condition(BTreeMap::new(), 0).expect("whole links");
     assert!(!probe(&hosts, &BTreeSet::new()).contains(&link));
-    check_cut(&mut hosts, 3, BTreeSet::new());
+    check_cut(&mut hosts, BTreeSet::new());
 }
 
 #[test]
@@ -275,7 +307,7 @@ fn auto_takes_the_best_that_works() {
     let best = best.join().expect("opening hosts does not panic");
     with_hosts(NetworkChoice::Auto, 2, move |hosts| {
         assert_eq!(hosts.network(), best, "{}", hosts.reason());
-        let both: BTreeSet<Link> = Link::all(2).collect();
+        let both: BTreeSet<Link> = hosts.links().collect();
         assert_eq!(probe(&hosts, &both), both);
         echo(&hosts, 1);
         let mut stream = connect(&hosts, 0, 1);

@@ -98,7 +98,7 @@ impl FaultSpan {
             State::Applied => self.applied_ns = Some(step.time),
             State::Proven => self.proven_ns = Some(step.time),
             State::Undone => self.undone_ns = Some(step.time),
-            State::Failed => {}
+            State::Failed | State::Skipped => {}
             State::Declined => self.is_declined = true,
         }
         if self.label.is_empty() {
@@ -155,6 +155,7 @@ enum State {
     Undone,
     Failed,
     Declined,
+    Skipped,
 }
 
 impl LedgerLine {

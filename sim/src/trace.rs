@@ -134,5 +134,18 @@ pub(crate) fn deed(deed: &Deed) -> String {
         }
         Deed::Install { index, .. } => format!("has put a snapshot at {index} in place"),
         Deed::Restore { index, .. } => format!("has the state of a snapshot at {index}"),
+        Deed::Snapshot { index, .. } => format!("begins to write a snapshot at {index}"),
+        Deed::Configuration { voters, outgoing, learners } => {
+            let also = |what: &str, nodes: &[String]| match nodes {
+                [] => String::new(),
+                nodes => format!(", {what} {}", nodes.join(" ")),
+            };
+            let voters = voters.join(" ");
+            format!(
+                "goes by a configuration with the voters {voters}{}{}",
+                also("beside", outgoing),
+                also("and the learners", learners)
+            )
+        }
     }
 }

@@ -21,15 +21,18 @@ pub struct RunArguments {
     /// What the clients do: register, cas-register
     #[arg(long, default_value = "register")]
     pub workload: String,
-    /// Faults, with shape and target where you like: `kill@leader`, `partition:bridge`; `none` for none
-    #[arg(long, default_value = "kill,pause,partition")]
-    pub faults: String,
+    /// Faults, with shape and target where you like: `kill@leader`, `partition:bridge`; `none` for none [default: kill,pause,partition]
+    #[arg(long)]
+    pub faults: Option<String>,
+    /// What strikes when, written by hand or recorded by a run, instead of drawn (see docs/schedules.md)
+    #[arg(long, value_name = "FILE.toml")]
+    pub schedule: Option<PathBuf>,
     /// Mean time between faults
     #[arg(long, default_value = "3s")]
     pub interval: Span,
-    /// How long the cluster is driven under faults
-    #[arg(long, default_value = "30s")]
-    pub time_limit: Span,
+    /// How long the cluster is driven under faults [default: 30s, or what the schedule takes]
+    #[arg(long)]
+    pub time_limit: Option<Span>,
     /// How long it is driven after the last fault was healed
     #[arg(long, default_value = "2s")]
     pub quiet: Span,

@@ -25,7 +25,7 @@ use rafture_nemesis::clock::RunClock;
 use rafture_nemesis::clocks;
 use rafture_nemesis::cluster::Cluster;
 use rafture_nemesis::disk::{self, Disks};
-use rafture_nemesis::fault::{ClusterFault, Fault, FaultKind, Shape};
+use rafture_nemesis::fault::{ClusterFault, Fault, FaultKind};
 use rafture_nemesis::hosts::{Hosts, Network};
 use rafture_nemesis::injector::Injector;
 use rafture_nemesis::ledger::{Ledger, LedgerLine, State};
@@ -95,8 +95,11 @@ fn drive(plan: &Plan, rafture: PathBuf, stop: watch::Receiver<bool>) -> Result<F
     clean::clean(store.path())
         .map_err(|error| Error::Harness(format!("cannot clean up after a former run: {error}")))?;
     let folder = store.create_run(&plan.name, plan.seed, started).map_err(Error::input)?;
+    let plan = &plan.in_folder(folder.path());
     let text = serde_json::to_vec_pretty(plan).expect("a plan is plain data");
     folder.write_atomic("plan.json", &text).map_err(Error::harness)?;
+    let schedule = plan.recorded(folder.path());
+    folder.write_atomic(plan::SCHEDULE_FILE, schedule.as_bytes()).map_err(Error::harness)?;
 
     let hosts =
         Hosts::open(plan.network.parse().map_err(Error::Input)?, plan.nodes).map_err(Error::harness)?;
@@ -106,8 +109,7 @@ fn drive(plan: &Plan, rafture: PathBuf, stop: watch::Receiver<bool>) -> Result<F
         true => {
             let faults = plan.schedule.episodes.iter().map(|episode| episode.fault);
             let needs = |fault: &Fault| {
-                matches!(fault.kind, FaultKind::Link(_) | FaultKind::Reset)
-                    || fault.shape == Some(Shape::Clients)
+                matches!(fault.kind, FaultKind::Link(_) | FaultKind::Reset) || fault.concerns_clients()
             };
             faults.into_iter().find(needs).map(|fault| fault.to_string())
         }
@@ -325,7 +327,7 @@ impl Stage {
 fn tell(line: &LedgerLine, scene: &Scene, recorder: &Recorder) {
     match line.state {
         State::Applied => scene.strike(line.id, format!("{} ({})", line.fault, line.detail)),
-        State::Undone | State::Failed | State::Declined => scene.undo(line.id),
+        State::Undone | State::Failed | State::Declined | State::Skipped => scene.undo(line.id),
         State::Planned | State::Proven => {}
     }
     if matches!(line.state, State::Applied | State::Undone) {

@@ -3,11 +3,17 @@
 //! The plan and its seed decide what is asked and which faults strike when. With real processes they do not decide how
 //! threads interleave, so the same plan may end differently.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rafture_nemesis::fault::{self, ClusterFault, FaultKind, FaultSpec};
 use rafture_nemesis::hosts::{NODES_MAX, NetworkChoice};
-use rafture_nemesis::schedule::Schedule;
+use rafture_nemesis::moments::{Moment, Sign};
+use rafture_nemesis::schedule::file::{self, Settings};
+use rafture_nemesis::schedule::window::{latest_ms, windows};
+use rafture_nemesis::schedule::{End, Episode, Schedule, record};
 use rafture_node::rules::Defect;
 use rafture_workloads::load::CLIENTS_MAX;
 use rafture_workloads::systems::{self, Options, Order, System};
@@ -16,8 +22,18 @@ use serde::{Deserialize, Serialize};
 use std::hash::{BuildHasher, RandomState};
 
 use super::arguments::RunArguments;
+use crate::command_line::{quoted, with_flags};
 use crate::duration::{Range, Span};
 use crate::error::Error;
+
+/// Name of the schedule in the folder of its run.
+pub(crate) const SCHEDULE_FILE: &str = "schedule.toml";
+/// What strikes if nobody says.
+const FAULTS: &str = "kill,pause,partition";
+/// How long a run is if nobody says.
+const TIME_LIMIT: Span = Span(Duration::from_secs(30));
+/// Nobody writes a longer one.
+const SCHEDULE_BYTES_MAX: u64 = 4 << 20;
 
 /// Everything that is needed to repeat a run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -39,8 +55,11 @@ pub struct Plan {
     pub workload: String,
     /// Nodes of the cluster.
     pub nodes: usize,
-    /// Faults as they were asked for.
+    /// Faults as they were asked for; nothing if a schedule was.
     pub faults: String,
+    /// The file that the schedule was read from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule_file: Option<PathBuf>,
     /// Mean time between faults.
     pub interval: Span,
     /// How long the cluster is driven under faults.
@@ -89,14 +108,29 @@ impl Plan {
         let workload = workload::find(&arguments.workload).map_err(Error::Input)?;
         let defect =
             arguments.defect.as_deref().map(str::parse::<Defect>).transpose().map_err(Error::Input)?;
-        let specs = fault::parse(&arguments.faults).map_err(Error::input)?;
+        let faults = match (&arguments.schedule, &arguments.faults) {
+            (Some(_), Some(_)) => {
+                return Err(Error::Input(
+                    "`--schedule` and `--faults` both say what strikes (hint: leave one of them out)".into(),
+                ));
+            }
+            (Some(_), None) => "",
+            (None, faults) => faults.as_deref().unwrap_or(FAULTS),
+        };
+        let specs = fault::parse(faults).map_err(Error::input)?;
         check_abilities(arguments, &*system)?;
-        check_orders(&specs, &*system)?;
-        let upgrade_to = upgrade_to(arguments, &specs)?;
+        specs.iter().try_for_each(|spec| check_order(spec.kind, &*system)).map_err(Error::Input)?;
         check_numbers(arguments)?;
         let concurrency = concurrency(&arguments.concurrency, arguments.nodes)?;
         let seed = arguments.seed.unwrap_or_else(fresh_seed);
-        let schedule = schedule(arguments, &specs, seed)?;
+        let (schedule, time_limit) = match &arguments.schedule {
+            Some(file) => written(file, arguments, &*system, seed)?,
+            None => {
+                let limit = arguments.time_limit.unwrap_or(TIME_LIMIT);
+                (drawn(arguments, &specs, seed, limit)?, limit)
+            }
+        };
+        let upgrade_to = upgrade_to(arguments, &specs, &schedule)?;
         let name = arguments.name.clone().unwrap_or_else(|| format!("{}-{}", system.name(), workload.name()));
         Ok(Plan {
             rafture: env!("CARGO_PKG_VERSION").into(),
@@ -107,9 +141,10 @@ impl Plan {
             options,
             workload: workload.name().into(),
             nodes: arguments.nodes,
-            faults: arguments.faults.clone(),
+            faults: faults.into(),
+            schedule_file: arguments.schedule.clone(),
             interval: arguments.interval,
-            time_limit: arguments.time_limit,
+            time_limit,
             quiet: arguments.quiet,
             concurrency,
             rate: arguments.rate,
@@ -125,6 +160,31 @@ impl Plan {
             schedule,
             store: arguments.store.clone(),
         })
+    }
+}
+
+impl Plan {
+    /// The plan of a run whose folder is `folder`. What it strikes is repeated by the schedule that is recorded there, since the
+    /// file that was given may have changed by then.
+    pub(super) fn in_folder(&self, folder: &Path) -> Plan {
+        match self.schedule_file {
+            Some(_) => Plan { command: self.replay_command(folder), ..self.clone() },
+            None => self.clone(),
+        }
+    }
+
+    /// The schedule as a file that strikes the same again.
+    pub(super) fn recorded(&self, folder: &Path) -> String {
+        let end = End { at_ms: self.time_limit.0.as_millis() as u64, after: None };
+        let schedule = Schedule { end: self.schedule.end.or(Some(end)), ..self.schedule.clone() };
+        let comment =
+            format!("What strikes in this run. The same once more:\n{}", self.replay_command(folder));
+        record::write(&schedule, &comment)
+    }
+
+    fn replay_command(&self, folder: &Path) -> String {
+        let file = folder.join(SCHEDULE_FILE).display().to_string();
+        with_flags(&self.command, &["faults", "interval", "schedule"], &[("schedule", &file)])
     }
 }
 
@@ -166,25 +226,29 @@ fn check_abilities(arguments: &RunArguments, system: &dyn System) -> Result<(), 
 }
 
 /// What not every cluster can do to itself.
-fn check_orders(specs: &[FaultSpec], system: &dyn System) -> Result<(), Error> {
-    for spec in specs {
-        let needed: &[Order] = match spec.kind {
-            FaultKind::Cluster(ClusterFault::Membership | ClusterFault::Wipe) => &[Order::Remove, Order::Add],
-            FaultKind::Cluster(ClusterFault::Transfer) => &[Order::Transfer],
-            FaultKind::Cluster(ClusterFault::Snapshot) => &[Order::Snapshot],
-            _ => &[],
-        };
-        if needed.iter().any(|order| !system.orders().contains(order)) {
-            let (name, kind) = (system.name(), spec.kind);
-            return Err(Error::Input(format!("`{name}` cannot be asked for `{kind}` (hint: leave it out)")));
-        }
+fn check_order(kind: FaultKind, system: &dyn System) -> Result<(), String> {
+    let needed: &[Order] = match kind {
+        FaultKind::Cluster(ClusterFault::Membership | ClusterFault::Wipe) => &[Order::Remove, Order::Add],
+        FaultKind::Cluster(ClusterFault::Transfer) => &[Order::Transfer],
+        FaultKind::Cluster(ClusterFault::Snapshot) => &[Order::Snapshot],
+        _ => &[],
+    };
+    match needed.iter().all(|order| system.orders().contains(order)) {
+        true => Ok(()),
+        false => Err(format!("`{}` cannot be asked for `{kind}` (hint: leave it out)", system.name())),
     }
-    Ok(())
 }
 
 /// The program to upgrade to, if there is to be an upgrade.
-fn upgrade_to(arguments: &RunArguments, specs: &[FaultSpec]) -> Result<Option<PathBuf>, Error> {
-    let is_asked = specs.iter().any(|spec| spec.kind == FaultKind::Upgrade);
+fn upgrade_to(
+    arguments: &RunArguments,
+    specs: &[FaultSpec],
+    schedule: &Schedule,
+) -> Result<Option<PathBuf>, Error> {
+    let kinds = specs.iter().map(|spec| spec.kind);
+    let is_asked = kinds
+        .chain(schedule.episodes.iter().map(|episode| episode.fault.kind))
+        .any(|kind| kind == FaultKind::Upgrade);
     match (&arguments.upgrade_to, is_asked) {
         (Some(program), true) => match program.canonicalize() {
             Ok(program) if program.is_file() => Ok(Some(program)),
@@ -211,7 +275,7 @@ fn check_numbers(arguments: &RunArguments) -> Result<(), Error> {
         format!(
             "a heartbeat every {heartbeat} does not fit into an election timeout of {election_timeout} (hint: at most half of it)"
         )
-    } else if arguments.time_limit.0.is_zero()
+    } else if arguments.time_limit.is_some_and(|limit| limit.0.is_zero())
         || arguments.interval.0.is_zero()
         || arguments.patience.0.is_zero()
     {
@@ -240,9 +304,76 @@ fn concurrency(text: &str, nodes: usize) -> Result<usize, Error> {
     })
 }
 
-fn schedule(arguments: &RunArguments, specs: &[FaultSpec], seed: u64) -> Result<Schedule, Error> {
-    Schedule::random(seed, specs, arguments.interval.0, arguments.time_limit.0, arguments.nodes)
-        .map_err(Error::input)
+fn drawn(arguments: &RunArguments, specs: &[FaultSpec], seed: u64, limit: Span) -> Result<Schedule, Error> {
+    Schedule::random(seed, specs, arguments.interval.0, limit.0, arguments.nodes).map_err(Error::input)
+}
+
+/// The schedule in a file, and how long it takes at most.
+fn written(
+    file: &Path,
+    arguments: &RunArguments,
+    system: &dyn System,
+    seed: u64,
+) -> Result<(Schedule, Span), Error> {
+    let name = file.display();
+    let text = read_text(file)?;
+    let settings = Settings::new(arguments.nodes, seed, arguments.interval.0);
+    let script = file::read(&text, settings).map_err(|error| Error::Input(format!("{name}:{error}")))?;
+    let refused = |episode: &Episode, message: String| {
+        Error::Input(format!("{name}:{}: {message}", script.place(episode)))
+    };
+    let mut schedule = script.schedule.clone();
+    for episode in &schedule.episodes {
+        check_order(episode.fault.kind, system).map_err(|message| refused(episode, message))?;
+        if let Some(Moment { sign: Sign::Event(event), .. }) = &episode.when
+            && !system.writes_traces()
+        {
+            let message = format!(
+                "`{event}` is seen in traces, and `{}` writes none (hint: when = {{ log = \"a line that matches\" }})",
+                system.name()
+            );
+            return Err(refused(episode, message));
+        }
+    }
+    let Some(limit) = arguments.time_limit else {
+        let longest = Duration::from_millis(latest_ms(&schedule));
+        return match longest.is_zero() {
+            true => {
+                Err(Error::Input(format!("{name}:1:1: this schedule takes no time (hint: lasts = \"10s\")")))
+            }
+            false => Ok((schedule, Span(longest))),
+        };
+    };
+    let ends = windows(&schedule.episodes).into_iter().map(|window| Duration::from_millis(window.ends_ms.1));
+    let last = schedule.episodes.iter().zip(ends).max_by_key(|(_, end)| *end);
+    if let Some((episode, end)) = last.filter(|(_, end)| *end > limit.0) {
+        let end = Span(end);
+        return Err(refused(
+            episode,
+            format!(
+                "`{}` may last until {end}, and the time limit is {limit} (hint: --time-limit {end}, or leave it out)",
+                episode.words()
+            ),
+        ));
+    }
+    // Who says how long the run is, decides it.
+    schedule.end = None;
+    Ok((schedule, limit))
+}
+
+fn read_text(file: &Path) -> Result<String, Error> {
+    let mut text = String::new();
+    let read = File::open(file).and_then(|file| file.take(SCHEDULE_BYTES_MAX + 1).read_to_string(&mut text));
+    match read {
+        Ok(count) if count as u64 > SCHEDULE_BYTES_MAX => {
+            Err(Error::Input(format!("`{}` is too large to be a schedule", file.display())))
+        }
+        Ok(_) => Ok(text),
+        Err(error) => Err(Error::Input(format!(
+            "cannot read the schedule `{}`: {error} (hint: runs/latest/schedule.toml is one)",
+            file.display()
+        ))),
+    }
 }
 
 /// The line that makes the same plan: every flag that matters, in full.
@@ -251,7 +382,7 @@ fn command(arguments: &RunArguments, options: &Options, seed: u64) -> String {
     let mut line = vec!["rafture run".to_owned()];
     let mut flag = |name: &str, value: String, default: String| {
         if value != default {
-            line.push(format!("--{name} {value}"));
+            line.push(format!("--{name} {}", quoted(&value)));
         }
     };
     let path = |path: &Path| path.display().to_string();
@@ -261,9 +392,13 @@ fn command(arguments: &RunArguments, options: &Options, seed: u64) -> String {
     }
     flag("nodes", arguments.nodes.to_string(), default.nodes.to_string());
     flag("workload", arguments.workload.clone(), default.workload);
-    flag("faults", arguments.faults.clone(), default.faults);
+    flag("faults", arguments.faults.clone().unwrap_or(FAULTS.into()), FAULTS.into());
+    let file = arguments.schedule.as_deref().map(path);
+    flag("schedule", file.clone().unwrap_or_default(), String::new());
     flag("interval", arguments.interval.to_string(), default.interval.to_string());
-    flag("time-limit", arguments.time_limit.to_string(), default.time_limit.to_string());
+    // A schedule has a length of its own.
+    let usual = if file.is_some() { String::new() } else { TIME_LIMIT.to_string() };
+    flag("time-limit", arguments.time_limit.map_or(usual.clone(), |limit| limit.to_string()), usual);
     flag("quiet", arguments.quiet.to_string(), default.quiet.to_string());
     flag("concurrency", arguments.concurrency.clone(), default.concurrency);
     flag("patience", arguments.patience.to_string(), default.patience.to_string());
@@ -315,6 +450,94 @@ mod tests {
             let text = |plan: &Plan| serde_json::to_string(plan).expect("plain data");
             assert_eq!(text(&one), text(&other), "{flags}");
         }
+    }
+
+    /// A plan with a schedule in a file; the path of the file stands as `FILE` in what is said.
+    fn plan_with(schedule: &str, flags: &str) -> Result<Plan, String> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("my schedule.toml");
+        std::fs::write(&path, schedule).expect("a file");
+        let words = ["run", "--schedule"].into_iter().chain([path.to_str().expect("a path")]);
+        let line =
+            Line::try_parse_from(words.chain(flags.split_whitespace())).map_err(|error| error.to_string())?;
+        let plan = Plan::new(&line.arguments).map_err(|error| error.to_string());
+        plan.map_err(|error| error.replace(path.to_str().expect("a path"), "FILE"))
+    }
+
+    const LEADERS: &str = r#"
+[[phase]]
+lasts = "1s"
+[[phase]]
+sequence = [{ fault = "kill@leader", for = "500ms" }, { fault = "pause@there", when = "leader-elected", within = "2s", for = "1s" }]
+[[phase]]
+lasts = "1s"
+"#;
+
+    #[test]
+    fn a_schedule_says_how_long_the_run_is() {
+        let plan = plan_with(LEADERS, "--seed 3").expect("a plan");
+        assert_eq!((plan.time_limit.to_string(), &*plan.faults), ("5500ms".into(), ""));
+        assert_eq!(plan.schedule.end, Some(End { at_ms: 1000, after: Some(1) }));
+        assert!(plan.command.starts_with("rafture run --schedule '/"), "{}", plan.command);
+        assert!(plan.command.ends_with("my schedule.toml' --seed 3"), "{}", plan.command);
+        let longer = plan_with(LEADERS, "--time-limit 30s").expect("a plan");
+        assert_eq!((longer.time_limit, longer.schedule.end), (TIME_LIMIT, None));
+        assert!(longer.command.contains(" --time-limit 30s "), "{}", longer.command);
+    }
+
+    /// Drawn, written by hand, or with a time limit: what is recorded strikes the same, and so does what that run records.
+    #[test]
+    fn what_a_run_records_is_its_plan_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let drawn = plan("--seed 5 --interval 1s --time-limit 20s --nodes 3 --store here").expect("a plan");
+        let waiting = plan_with(LEADERS, "--seed 3 --nodes 3 --store here").expect("a plan");
+        let longer = plan_with(LEADERS, "--seed 3 --nodes 3 --store here --time-limit 20s").expect("a plan");
+        for one in [drawn, waiting, longer] {
+            let text = one.recorded(folder.path());
+            let path = folder.path().join(SCHEDULE_FILE);
+            std::fs::write(&path, &text).expect("a file");
+            let command =
+                text.lines().nth(1).and_then(|line| line.strip_prefix("# rafture run")).expect(&text);
+            let other = plan(command).expect("a plan");
+            assert_eq!(other.schedule.episodes, one.schedule.episodes, "{command}");
+            assert_eq!((other.time_limit, other.seed, other.nodes), (one.time_limit, one.seed, one.nodes));
+            assert_eq!(other.recorded(folder.path()), text);
+            assert_eq!(other.in_folder(folder.path()).command, format!("rafture run{command}"));
+        }
+    }
+
+    #[test]
+    fn schedules_that_cannot_be_carried_out_are_refused_with_their_place() {
+        for (schedule, flags, expected) in [
+            (
+                LEADERS,
+                "--faults kill",
+                "`--schedule` and `--faults` both say what strikes (hint: leave one of them out)",
+            ),
+            (
+                LEADERS,
+                "--time-limit 4s",
+                "FILE:5:66: `pause@there` may last until 4500ms, and the time limit is 4s (hint: --time-limit 4500ms, or leave it out)",
+            ),
+            (
+                LEADERS,
+                "--system etcd",
+                "FILE:5:66: `leader-elected` is seen in traces, and `etcd` writes none (hint: when = { log = \"a line that matches\" })",
+            ),
+            ("[end]\nat = \"0s\"", "", "FILE:1:1: this schedule takes no time (hint: lasts = \"10s\")"),
+            (
+                "[[fault]]\nfault = \"kill@n4\"\nfor = \"1s\"",
+                "--nodes 3",
+                "FILE:2:10: `kill@n4` is not possible with 3 nodes (hint: it takes 4)",
+            ),
+        ] {
+            assert_eq!(plan_with(schedule, flags).expect_err(flags), expected);
+        }
+        assert!(
+            plan("--schedule /nowhere")
+                .is_err_and(|error| { error.starts_with("cannot read the schedule `/nowhere`: ") })
+        );
+        assert!(plan("--schedule /dev/zero").is_err_and(|error| error.contains("too large")));
     }
 
     #[test]

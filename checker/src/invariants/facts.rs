@@ -80,7 +80,7 @@ impl<'t> Facts<'t> {
                     self.entry(source, (*last_index, *last_term), *last_chain, violations);
                 }
             }
-            TraceBody::Save { .. } => {}
+            TraceBody::Save { .. } | TraceBody::Snapshot { .. } | TraceBody::Configuration { .. } => {}
             TraceBody::Append { first, entries } => {
                 for (index, &(term, chain)) in (*first..).zip(entries) {
                     self.entry(source, (index, term), chain, violations);

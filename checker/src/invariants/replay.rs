@@ -62,7 +62,7 @@ pub(super) fn replay<'t>(
             TraceBody::Role { role, term, .. } => {
                 replay.new_leader_of = (*role == Role::Leader).then_some(*term);
             }
-            TraceBody::Commit { .. } => {}
+            TraceBody::Commit { .. } | TraceBody::Snapshot { .. } | TraceBody::Configuration { .. } => {}
             TraceBody::Apply { first, entries } => {
                 let last = first.saturating_sub(1).saturating_add(entries.len() as u64);
                 replay.applied = replay.applied.max(last);

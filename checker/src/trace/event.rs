@@ -90,6 +90,22 @@ pub enum TraceBody {
         /// Hash of the state.
         digest: u64,
     },
+    /// The node begins to write a snapshot of its state.
+    Snapshot {
+        /// Index of the last entry that it covers.
+        index: u64,
+        /// Term of that entry.
+        term: u64,
+    },
+    /// The last configuration in the node's log, committed or not, is another than before.
+    Configuration {
+        /// Who votes.
+        voters: Vec<String>,
+        /// In a joint configuration, who voted before.
+        outgoing: Vec<String>,
+        /// Who gets the log and does not vote.
+        learners: Vec<String>,
+    },
 }
 
 /// A node's role. `PreCandidate` is the dissertation's section 9.6.

@@ -24,10 +24,12 @@ mod tests {
         let text = r#"{"time":1,"event":"save","term":2,"vote":"n1"}
 {"time":2,"event":"role","role":"pre-candidate","term":2,"leader":null}
 {"time":3,"event":"append","first":1,"entries":[[2,77]]}
-{"time":4,"event":"comm"#;
+{"time":4,"event":"snapshot","index":9,"term":2}
+{"time":5,"event":"configuration","voters":["n1","n2"],"outgoing":[],"learners":["n3"]}
+{"time":6,"event":"comm"#;
         let events = parse_trace(text.as_bytes()).expect("a trace");
         let entries = vec![(2, 77)];
-        assert_eq!(events.len(), 3);
+        assert_eq!(events.len(), 5);
         assert_eq!(events[2].body, TraceBody::Append { first: 1, entries });
         let error = parse_trace(b"{\"time\":1,\"event\":\"sleep\"}\n").expect_err("no such event");
         assert!(error.to_string().starts_with("1:"), "{error}");

@@ -177,6 +177,19 @@ pub enum Target {
     /// This node, by its number from 1: `n3`.
     #[serde(untagged)]
     Node(NodeNumber),
+    /// The one link from one node to another, or from or to the clients: `n1-n3`, `clients-n1`.
+    #[serde(untagged)]
+    Link(NamedLink),
+}
+
+/// A link by its ends, of which one may be the clients, written `n1-n3`, `n1-clients` or `clients-n1`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct NamedLink {
+    /// Who speaks; the clients if it is nobody.
+    pub from: Option<NodeNumber>,
+    /// Who hears.
+    pub to: Option<NodeNumber>,
 }
 
 /// A node by its number from 1, written `n3`.
@@ -277,6 +290,9 @@ impl FaultSpec {
             | (FaultKind::Link(_) | FaultKind::Disk(_), _) => {
                 deal(self.shape, &[Leader, Leader, Minority, One, Majority, All])
             }
+            (FaultKind::Partition, None) if matches!(self.target, Some(Target::Link(_))) => {
+                deal(Some(Shape::OneWay), &[One])
+            }
             (FaultKind::Partition, Some(Shape::Clients)) => deal(self.shape, &[Leader, Minority, One]),
             (FaultKind::Partition, _) => {
                 let dealt = self.partitions(nodes, random);
@@ -314,7 +330,8 @@ impl FaultSpec {
             Some(Shape::Clients) => false,
             Some(_) => self.kind == FaultKind::Partition,
         };
-        let is_target_known = !matches!(self.target, Some(Target::Behind | Target::OldLeader));
+        let is_target_known =
+            !matches!(self.target, Some(Target::Behind | Target::OldLeader | Target::Link(_)));
         self.kind.is_in_simulation() && is_shape_known && is_target_known && self.strength.is_none()
     }
 
@@ -330,12 +347,26 @@ impl FaultSpec {
         };
         let needed = match self.target {
             Some(Target::Node(NodeNumber(number))) => number.max(needed_for_kind),
+            Some(Target::Link(NamedLink { from, to })) => [from, to]
+                .into_iter()
+                .flatten()
+                .map(|NodeNumber(number)| number)
+                .max()
+                .unwrap_or(needed_for_kind),
             _ => needed_for_kind,
         };
         match nodes >= needed {
             true => Ok(()),
             false => Err(FaultError::TooFew { fault: self.to_string(), nodes, needed }),
         }
+    }
+}
+
+impl Fault {
+    /// Whether it needs to tell clients from everything else.
+    pub fn concerns_clients(&self) -> bool {
+        let has_clients = |link: &NamedLink| link.from.is_none() || link.to.is_none();
+        self.shape == Some(Shape::Clients) || matches!(&self.target, Target::Link(link) if has_clients(link))
     }
 }
 
@@ -392,6 +423,8 @@ mod tests {
         assert!(deck("pause@minority", 5).iter().all(|fault| fault.target == Target::Minority));
         let halves: Vec<String> = deck("partition:halves@n2", 5).iter().map(Fault::to_string).collect();
         assert_eq!(halves, ["partition:halves@n2"; 2]);
+        let link: Vec<String> = deck("partition@n2-n1", 5).iter().map(Fault::to_string).collect();
+        assert_eq!(link, ["partition:one-way@n2-n1"]);
         assert_eq!(deck("partition:ring", 5).len(), 1);
         for _ in 0..20 {
             assert!(deck("partition", 3).iter().all(|fault| fault.shape != Some(Shape::Ring)));
@@ -403,7 +436,7 @@ mod tests {
 
     #[test]
     fn what_a_cluster_is_too_small_for_is_refused() {
-        for (text, nodes) in [("partition:ring", 3), ("partition", 1), ("kill@n4", 3)] {
+        for (text, nodes) in [("partition:ring", 3), ("partition", 1), ("kill@n4", 3), ("delay@n1-n5", 4)] {
             let spec: FaultSpec = text.parse().expect("a fault");
             assert!(spec.check(nodes).is_err() && spec.check(5).is_ok(), "{text}");
         }

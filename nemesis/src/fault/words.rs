@@ -10,7 +10,8 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use super::{
-    ClusterFault, DiskFault, Fault, FaultKind, FaultSpec, LinkFault, NodeNumber, Shape, Strength, Target,
+    ClusterFault, DiskFault, Fault, FaultKind, FaultSpec, LinkFault, NamedLink, NodeNumber, Shape, Strength,
+    Target,
 };
 
 /// Words that name no fault.
@@ -40,6 +41,14 @@ pub enum FaultError {
         word: String,
         /// What can be.
         hint: &'static str,
+    },
+    /// Only links can be struck by themselves, and in one way.
+    #[error(
+        "`{fault}` cannot strike a single link (hint: only `partition` and faults of links can, without a shape, as in `delay@n1-n2`)"
+    )]
+    Link {
+        /// The fault.
+        fault: String,
     },
     /// A ring strikes everybody.
     #[error("`{0}` has no target (hint: everybody is in a ring)")]
@@ -112,6 +121,9 @@ const SHAPES: [(Shape, &str); 22] = [
     (Shape::MonotonicSkew, "monotonic-skew"),
     (Shape::MonotonicSway, "monotonic-sway"),
 ];
+
+/// The end of a link that is no node.
+const CLIENTS: &str = "clients";
 
 const TARGETS: [(Target, &str); 9] = [
     (Target::One, "one"),
@@ -243,6 +255,10 @@ impl FromStr for FaultSpec {
             None => None,
         };
         let target = target.map(str::parse).transpose()?;
+        let can_strike_links = matches!(kind, FaultKind::Partition | FaultKind::Link(_)) && shape.is_none();
+        if matches!(target, Some(Target::Link(_))) && !can_strike_links {
+            return Err(FaultError::Link { fault: rest.into() });
+        }
         if let (Some(Shape::Ring), Some(_)) = (shape, target) {
             return Err(FaultError::Target(Shape::Ring));
         }
@@ -255,7 +271,10 @@ impl FromStr for Target {
     fn from_str(text: &str) -> Result<Target, FaultError> {
         match NodeNumber::try_from(text.to_owned()) {
             Ok(number) => Ok(Target::Node(number)),
-            Err(_) => known("target", TARGETS.iter(), text),
+            Err(_) => match NamedLink::try_from(text.to_owned()) {
+                Ok(link) => Ok(Target::Link(link)),
+                Err(_) => known("target", TARGETS.iter(), text),
+            },
         }
     }
 }
@@ -277,6 +296,28 @@ impl From<NodeNumber> for String {
 }
 
 type Unit = (&'static str, f64, fn(f64) -> Strength);
+
+impl TryFrom<String> for NamedLink {
+    type Error = String;
+    fn try_from(text: String) -> Result<NamedLink, String> {
+        let end = |word: &str| match word {
+            CLIENTS => Ok(None),
+            word => NodeNumber::try_from(word.to_owned()).map(Some),
+        };
+        let (from, to) = text.split_once('-').ok_or_else(|| format!("`{text}` is no link"))?;
+        match (NamedLink { from: end(from)?, to: end(to)? }) {
+            NamedLink { from, to } if from == to => Err(format!("`{text}` is no link")),
+            link => Ok(link),
+        }
+    }
+}
+
+impl From<NamedLink> for String {
+    fn from(NamedLink { from, to }: NamedLink) -> String {
+        let word = |end: Option<NodeNumber>| end.map_or(CLIENTS.into(), String::from);
+        format!("{}-{}", word(from), word(to))
+    }
+}
 
 /// Units of strengths, each before those that its own name ends with, and what one is in the smallest.
 const UNITS: [Unit; 8] = [
@@ -329,6 +370,7 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Target::Node(number) => f.pad(&String::from(*number)),
+            Target::Link(link) => f.pad(&String::from(*link)),
             other => f.pad(name(&TARGETS, *other)),
         }
     }
@@ -364,7 +406,8 @@ mod tests {
     #[test]
     fn words_are_read_as_they_are_written() {
         let text = "kill,pause@minority,partition:bridge,partition:one-way@leader,kill:storm@n3,\
-                    delay:clients=1500us@old-leader,loss=2.5%@behind,bandwidth=100kB/s,clock:wall-jump=90s,\
+                    delay:clients=1500us@old-leader,loss=2.5%@behind,\
+                    partition@n1-n2,duplicate@clients-n3,bandwidth=100kB/s,clock:wall-jump=90s,\
                     power-loss:one-file,slow-disk:stall=2s,io-error:read@n1,amnesia";
         let specs = parse(text).expect("faults");
         let words: Vec<String> = specs.iter().map(FaultSpec::to_string).collect();
@@ -401,6 +444,11 @@ mod tests {
             let (fault, word) = text.split_once('=').expect("a strength");
             assert_eq!(complaint(text), format!("`{fault}` cannot be as bad as `{word}` (hint: {hint})"),);
         }
+        for (text, fault) in [("kill@n1-n2", "kill"), ("partition:halves@n1-n2", "partition:halves")] {
+            let start = format!("`{fault}` cannot strike a single link");
+            assert!(complaint(text).starts_with(&start), "{}", complaint(text));
+        }
+        assert!(complaint("delay@n1-n1").starts_with("unknown target `n1-n1`"));
         assert_eq!(complaint("partition:ring@n2"), "`ring` has no target (hint: everybody is in a ring)");
         assert!(parse("kill@n+3").is_err());
     }

@@ -31,6 +31,7 @@ pub use condition::Condition;
 pub use probe::Measured;
 pub use rootless::{Privilege, privilege, seek_privilege};
 
+use crate::fault::{NamedLink, NodeNumber};
 use namespaces::Namespaces;
 use proxies::Proxies;
 
@@ -258,6 +259,13 @@ impl Link {
     /// The number by which the clients stand for one more host behind `count` nodes.
     pub fn clients(count: usize) -> usize {
         count
+    }
+
+    /// The link of that name in a cluster of `count` nodes.
+    pub fn named(NamedLink { from, to }: NamedLink, count: usize) -> Link {
+        let number =
+            |end: Option<NodeNumber>| end.map_or(Link::clients(count), |NodeNumber(number)| number - 1);
+        Link { from: number(from), to: number(to) }
     }
 
     /// The way back.

@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::clocks::Change;
 use crate::cluster::Cluster;
 use crate::disk::Trouble;
-use crate::fault::{DiskFault, Fault, Shape};
+use crate::fault::{DiskFault, Fault, Shape, Target};
 use crate::grudge::{describe, largest_whole};
 use crate::hosts::{Condition, Link};
 
@@ -172,6 +172,9 @@ impl Deed {
             What::Snapshot => format!("let {names} make a snapshot"),
             What::Pause => format!("stop {names}"),
             What::Cut(links) => describe(cluster.len(), links),
+            What::Condition(condition, _) if let Target::Link(link) = self.fault.target => {
+                format!("{}: {condition}", String::from(link))
+            }
             What::Condition(condition, _) => match self.fault.shape {
                 Some(Shape::From) => format!("from {names}: {condition}"),
                 Some(Shape::To) => format!("to {names}: {condition}"),

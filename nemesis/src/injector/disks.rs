@@ -110,7 +110,10 @@ impl Injector<'_> {
     /// Nodes start again to read what their files show, but for those that are down for another reason.
     pub(super) fn start_to_read(&mut self, deed: &Deed) -> Result<(), NodeError> {
         let keeps_down = |other: &&Deed| {
-            matches!(other.what, What::Kill(_) | What::PowerOff(_) | What::Replace(_) | What::Remove | What::Wipe)
+            matches!(
+                other.what,
+                What::Kill(_) | What::PowerOff(_) | What::Replace(_) | What::Remove | What::Wipe
+            )
         };
         let down: Vec<usize> =
             self.in_force.values().filter(keeps_down).flat_map(|other| other.nodes.clone()).collect();

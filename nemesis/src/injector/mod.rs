@@ -1,6 +1,6 @@
 //! Carries a schedule out on a cluster. The only place where faults become deeds.
 //!
-//! In reading order: `deed` is a fault in force; this file takes each from its ledger line to its undoing; `processes`, `links`, `clocks`,
+//! In reading order: `deed` is a fault in force; `follow` goes through the schedule; this file takes each fault from its ledger line to its undoing; `processes`, `links`, `clocks`,
 //! `disks` and `members` have what is particular to each family.
 //!
 //! Every deed goes the same way: its target is resolved, a line with its undo goes into the ledger, it is done, it is
@@ -10,6 +10,7 @@
 mod clocks;
 mod deed;
 mod disks;
+mod follow;
 mod links;
 mod members;
 mod processes;
@@ -30,11 +31,12 @@ use crate::clock::RunClock;
 use crate::clocks::Change;
 use crate::cluster::{Cluster, NodeError, NodeState};
 use crate::disk::{DiskError, Loss, Trouble};
-use crate::fault::{ClusterFault, DiskFault, FaultKind, Shape, Strength, Target};
+use crate::fault::{ClusterFault, DiskFault, FaultKind, NodeNumber, Shape, Strength, Target};
 use crate::grudge::{Roles, choose, grudge};
 use crate::hosts::{HostsError, Link};
-use crate::ledger::{Ledger, LedgerLine, State};
+use crate::ledger::{Ledger, LedgerLine, Seen, State};
 use crate::links::condition;
+use crate::moments::{Event, Sighting, Sign};
 use crate::schedule::{Episode, Schedule};
 use deed::{Deed, Manner, What};
 
@@ -98,8 +100,8 @@ impl<'a> Injector<'a> {
         Injector { cluster, ledger, clock, on_line: Box::new(on_line), in_force: BTreeMap::new() }
     }
 
-    /// Carries out `schedule` until it ends, `until` is over, or `stop` says so; then heals everything. `administrator` is
-    /// asked who is who when a fault is to strike one.
+    /// Carries out `schedule` until it says itself that it ends, or else until `until` is over, or until `stop` says so; then heals
+    /// everything. `administrator` is asked who is who when a fault is to strike one.
     ///
     /// # Errors
     /// When the ledger cannot be written, or something cannot be healed.
@@ -110,35 +112,10 @@ impl<'a> Injector<'a> {
         administrator: &dyn Administrator,
         mut stop: watch::Receiver<bool>,
     ) -> Result<(), InjectorError> {
-        let strikes = schedule.episodes.iter().map(|episode| (episode.at_ms, true, episode));
-        let undos =
-            schedule.episodes.iter().map(|episode| (episode.at_ms + episode.lasts_ms, false, episode));
-        let mut moments: Vec<(u64, bool, &Episode)> = strikes.chain(undos).collect();
-        // What ends at the same moment as something begins, ends first.
-        moments.sort_by_key(|(at_ms, strikes, episode)| (*at_ms, *strikes, episode.id));
-        let done = self.follow(&moments, until, administrator, &mut stop).await;
+        let done = self.follow(schedule, until, administrator, &mut stop).await;
         // Whatever went wrong, nothing stays broken.
         let healed = self.heal(administrator).await;
         done.and(healed)
-    }
-
-    async fn follow(
-        &mut self,
-        moments: &[(u64, bool, &Episode)],
-        until: Duration,
-        administrator: &dyn Administrator,
-        stop: &mut watch::Receiver<bool>,
-    ) -> Result<(), InjectorError> {
-        for &(at_ms, strikes, episode) in moments {
-            if !self.wait(Duration::from_millis(at_ms), administrator, stop).await? {
-                break;
-            }
-            match strikes {
-                true => self.strike(episode, administrator).await?,
-                false => self.undo(episode.id, administrator, false).await?,
-            }
-        }
-        self.wait(until, administrator, stop).await.map(drop)
     }
 
     /// Goes on with deeds that have several steps, and with undoing those that could not be undone so far.
@@ -180,43 +157,30 @@ impl<'a> Injector<'a> {
         healed.and(self.prove_cut(&BTreeSet::new()).await.map(drop).map_err(InjectorError::Heal))
     }
 
-    /// Waits for a moment of the run, and looks after the nodes meanwhile; `false` when told to stop.
-    async fn wait(
-        &mut self,
-        moment: Duration,
-        administrator: &dyn Administrator,
-        stop: &mut watch::Receiver<bool>,
-    ) -> Result<bool, InjectorError> {
-        loop {
-            self.cluster.notice_crashes();
-            self.cluster.settle_clocks();
-            self.take_steps(administrator).await?;
-            let left = moment.saturating_sub(Duration::from_nanos(self.clock.now()));
-            if *stop.borrow() || left.is_zero() {
-                return Ok(!*stop.borrow());
-            }
-            tokio::select! {
-                () = sleep(left.min(LOOK_INTERVAL)) => {}
-                // A sender that is gone says nothing more.
-                Ok(()) = stop.changed() => {}
-            }
-        }
-    }
-
+    /// Does what an episode says, in a moment that was `seen` if it waited for one.
     async fn strike(
         &mut self,
         episode: &Episode,
+        seen: Option<&Sighting>,
         administrator: &dyn Administrator,
     ) -> Result<(), InjectorError> {
+        let episode = &aimed(episode, seen);
         let roles = match episode.fault.target {
+            // Who has just been elected leads, and nobody need be asked.
+            Target::Leader | Target::LeaderAndMinority if is_election(episode) && seen.is_some() => {
+                Roles { leader: seen.map(|seen| seen.node), ..Roles::default() }
+            }
             Target::Leader
             | Target::LeaderAndMinority
             | Target::Follower
             | Target::Behind
             | Target::OldLeader => find_roles(administrator).await,
-            Target::One | Target::Minority | Target::Majority | Target::All | Target::Node(_) => {
-                Roles::default()
-            }
+            Target::One
+            | Target::Minority
+            | Target::Majority
+            | Target::All
+            | Target::Node(_)
+            | Target::Link(_) => Roles::default(),
         };
         let decided = Instant::now();
         let deed = self.resolve(episode, roles);
@@ -230,7 +194,8 @@ impl<'a> Injector<'a> {
             return self.note(episode.id, &deed, State::Declined, |line| LedgerLine { error, ..line });
         }
         let undo = Some(deed.undo_in_words().to_owned());
-        self.note(episode.id, &deed, State::Planned, |line| LedgerLine { undo, ..line })?;
+        let moment = seen.map(|seen| self.moment(seen));
+        self.note(episode.id, &deed, State::Planned, |line| LedgerLine { undo, moment, ..line })?;
         self.in_force.insert(episode.id, deed.clone());
         if let What::PowerOff(_) = deed.what {
             self.mark(&deed.nodes).await;
@@ -316,12 +281,16 @@ impl<'a> Injector<'a> {
             FaultKind::Pause => What::Pause,
             FaultKind::Partition => {
                 let shape = fault.shape.expect("a partition has a shape");
-                What::Cut(grudge(shape, count, &nodes, &mut random))
+                What::Cut(match fault.target {
+                    Target::Link(name) => [Link::named(name, count)].into(),
+                    _ => grudge(shape, count, &nodes, &mut random),
+                })
             }
             FaultKind::Link(kind) => {
                 let (from, to) =
                     (|link: &Link| nodes.contains(&link.from), |link: &Link| nodes.contains(&link.to));
                 let links = match fault.shape {
+                    _ if let Target::Link(name) = fault.target => [Link::named(name, count)].into(),
                     Some(Shape::Clients) => grudge(Shape::Clients, count, &nodes, &mut random),
                     Some(Shape::From) => Link::all(count).filter(from).collect(),
                     Some(Shape::To) => Link::all(count).filter(to).collect(),
@@ -484,22 +453,42 @@ impl<'a> Injector<'a> {
     ) -> Result<(), InjectorError> {
         let count = self.cluster.len();
         let line = add(LedgerLine {
-            time: self.clock.now(),
-            id,
-            state,
-            fault: deed.fault,
             nodes: deed.nodes.iter().map(|&node| self.cluster.name(node).to_owned()).collect(),
             harmed: deed.harmed(count).into_iter().map(|node| self.cluster.name(node).to_owned()).collect(),
             detail: deed.detail(self.cluster),
-            undo: None,
-            took_us: None,
-            evidence: None,
-            error: None,
+            ..LedgerLine::of(self.clock.now(), id, state, deed.fault)
         });
-        self.ledger.write(&line)?;
-        (self.on_line)(&line);
+        self.write(&line)
+    }
+
+    fn write(&mut self, line: &LedgerLine) -> Result<(), InjectorError> {
+        self.ledger.write(line)?;
+        (self.on_line)(line);
         Ok(())
     }
+
+    /// What was seen, on the time axis of the run.
+    fn moment(&self, seen: &Sighting) -> Seen {
+        Seen {
+            node: self.cluster.name(seen.node).to_owned(),
+            time: seen.time_ns.map(|time| time.saturating_sub(self.clock.start_ns())),
+            words: seen.words.clone(),
+        }
+    }
+}
+
+/// The episode, aimed at the node where its moment was seen if it is to strike there.
+fn aimed(episode: &Episode, seen: Option<&Sighting>) -> Episode {
+    let mut episode = episode.clone();
+    if let Some(seen) = seen.filter(|_| episode.there) {
+        episode.fault.target = Target::Node(NodeNumber(seen.node + 1));
+    }
+    episode
+}
+
+/// Whether an episode waits for a leader.
+fn is_election(episode: &Episode) -> bool {
+    episode.when.as_ref().is_some_and(|moment| moment.sign == Sign::Event(Event::LeaderElected))
 }
 
 /// Who is who; between two leaders, it is waited for the next. After a while, somebody else must do.

@@ -3,9 +3,11 @@
 //! A line about the disk is noted after the sync, and every line before anybody outside is told of the deed, so
 //! that a trace never claims what was not done, and lacks a deed only where nobody could have seen it.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
-use crate::raft::{HardState, NodeId, Recovered, Role, Snapshot, Standing, Write};
+use crate::raft::{Configuration, HardState, NodeId, Recovered, Role, Snapshot, Standing, Write};
 
 /// Something that a member did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -35,6 +37,12 @@ pub enum Deed {
     /// The state is that of a snapshot.
     #[expect(missing_docs, reason = "see above")]
     Restore { index: u64, term: u64, chain: u32, digest: u64 },
+    /// It begins to write a snapshot of its state.
+    #[expect(missing_docs, reason = "see above")]
+    Snapshot { index: u64, term: u64 },
+    /// The last configuration in its log is another than before.
+    #[expect(missing_docs, reason = "see above")]
+    Configuration { voters: Vec<String>, outgoing: Vec<String>, learners: Vec<String> },
 }
 
 impl Deed {
@@ -71,6 +79,16 @@ impl Deed {
     pub(super) fn restore(snapshot: &Snapshot, digest: u64) -> Deed {
         let Snapshot { last, chain, .. } = *snapshot;
         Deed::Restore { index: last.index.0, term: last.term.0, chain, digest }
+    }
+
+    pub(super) fn snapshot(snapshot: &Snapshot) -> Deed {
+        Deed::Snapshot { index: snapshot.last.index.0, term: snapshot.last.term.0 }
+    }
+
+    pub(super) fn configuration(configuration: &Configuration) -> Deed {
+        let names = |nodes: &BTreeSet<NodeId>| nodes.iter().map(NodeId::to_string).collect();
+        let Configuration { voters, outgoing, learners, .. } = configuration;
+        Deed::Configuration { voters: names(voters), outgoing: names(outgoing), learners: names(learners) }
     }
 
     pub(super) fn role(standing: Standing) -> Deed {

@@ -254,6 +254,7 @@ impl Replica {
                 Output::Restore(snapshot) => self.restore(&snapshot),
                 Output::Became(standing) => self.became(standing),
                 Output::Configured(configuration) => {
+                    self.note(|_| Deed::configuration(&configuration));
                     self.effects.push(Effect::Configured(configuration));
                 }
                 Output::Proposed(request, at) => self.placed.push_back((at, request)),
@@ -384,6 +385,7 @@ impl Replica {
             return request.into_iter().for_each(|request| self.answer(request, Reply::Simple("OK")));
         }
         self.saving = Some(request.into_iter().collect());
+        self.note(|_| Deed::snapshot(&snapshot));
         self.effects.push(Effect::Save(Box::new((snapshot, self.machine.clone()))));
     }
 

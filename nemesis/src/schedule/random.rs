@@ -1,37 +1,14 @@
-//! Which fault strikes when: a plan, made from a seed before anything happens.
+//! A schedule drawn from a seed: rounds of all kinds, targets dealt from decks so that what matters comes in every run.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::{Episode, Schedule};
 use crate::fault::{Fault, FaultError, FaultKind, FaultSpec};
-
-/// Faults over time.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Schedule {
-    /// In the order in which they strike.
-    pub episodes: Vec<Episode>,
-}
-
-/// One fault, from its strike to its undoing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Episode {
-    /// Its number, from 0.
-    pub id: u64,
-    /// When it strikes, milliseconds since the start of the run.
-    pub at_ms: u64,
-    /// How long it is in force.
-    pub lasts_ms: u64,
-    /// What it is.
-    #[serde(flatten)]
-    pub fault: Fault,
-    /// Seed for what is drawn when it strikes: which nodes, which links.
-    pub seed: u64,
-}
 
 /// Faults that do not fit into a run.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -103,7 +80,7 @@ impl Schedule {
             draft.add(at_ms, fault, &mut random);
             at_ms += random.random_range(interval_ms / 2..=interval_ms * 3 / 2).max(1);
         }
-        Ok(Schedule { episodes: draft.finish() })
+        Ok(Schedule { episodes: draft.finish(), end: None })
     }
 }
 
@@ -131,7 +108,7 @@ impl Draft {
         if room_ms > SHORTEST_MS {
             let lasts_ms = lasts_ms.min(room_ms);
             self.ends.insert(fault.kind, at_ms + lasts_ms);
-            self.episodes.push(Episode { id: 0, at_ms, lasts_ms, fault, seed });
+            self.episodes.push(Episode::at(0, at_ms, lasts_ms, fault, seed));
         }
     }
 
