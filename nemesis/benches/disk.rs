@@ -1,4 +1,4 @@
-//! What our file system costs a program that syncs, beside the bare folder: the command behind the figure in `docs/faults.md`.
+//! What our file system costs a program that syncs, beside the bare folder.
 //!
 //! `cargo bench -p rafture-nemesis --bench disk -- [--folder FOLDER] [--rounds 15] [--milliseconds 400]` writes 4 KiB and syncs (`fdatasync`), again and
 //! again: at the end of a file that grows, and into one that was made ahead. The one idea: both sides are measured in turns of a fraction
