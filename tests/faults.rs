@@ -116,8 +116,7 @@ fn corrupt() {
     run("etcd", "corrupt:to@follower", &[]);
 }
 
-/// What a follower has forgotten, the others still have. One of etcd's ends when its leader tells it of more than it has, and
-/// that may come when nobody expects it any more.
+/// What a follower has forgotten, the others still have. One of etcd's ends when its leader tells it of more than it has.
 #[test]
 fn followers_forget() {
     for fault in ["rollback@follower", "amnesia@follower"] {

@@ -33,7 +33,7 @@ impl Injector<'_> {
     /// Who meets errors may end by them.
     pub(super) fn excuse(&mut self) {
         let deeds = self.in_force.values().filter(|deed| deed.may_end_programs());
-        let nodes = deeds.flat_map(|deed| &deed.nodes).copied().collect();
+        let nodes = deeds.flat_map(|deed| &deed.nodes).chain(&self.forgetful).copied().collect();
         self.cluster.excuse(&nodes);
     }
 

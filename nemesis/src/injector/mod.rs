@@ -71,6 +71,8 @@ pub struct Injector<'a> {
     on_line: Box<dyn FnMut(&LedgerLine) + 'a>,
     /// Whatever has to be undone, by its number in the ledger.
     in_force: BTreeMap<u64, Deed>,
+    /// Nodes that something they had synced was taken from: they may find out at any time, and end by it.
+    forgetful: BTreeSet<usize>,
 }
 
 #[derive(Debug, Error)]
@@ -97,7 +99,14 @@ impl<'a> Injector<'a> {
         clock: RunClock,
         on_line: impl FnMut(&LedgerLine) + 'a,
     ) -> Injector<'a> {
-        Injector { cluster, ledger, clock, on_line: Box::new(on_line), in_force: BTreeMap::new() }
+        Injector {
+            cluster,
+            ledger,
+            clock,
+            on_line: Box::new(on_line),
+            in_force: BTreeMap::new(),
+            forgetful: BTreeSet::new(),
+        }
     }
 
     /// Carries out `schedule` until it says itself that it ends, or else until `until` is over, or until `stop` says so; then heals
@@ -153,6 +162,12 @@ impl<'a> Injector<'a> {
         ids.sort_unstable();
         for (_, id) in ids {
             healed = healed.and(self.undo(id, administrator, true).await);
+        }
+        // Who has found out late what was taken from it gets another chance.
+        self.cluster.notice_crashes();
+        for node in self.cluster.fallen() {
+            let started = self.cluster.start(node);
+            healed = healed.and(started.map_err(|error| InjectorError::Heal(error.to_string())));
         }
         healed.and(self.prove_cut(&BTreeSet::new()).await.map(drop).map_err(InjectorError::Heal))
     }
@@ -321,6 +336,9 @@ impl<'a> Injector<'a> {
         administrator: &dyn Administrator,
     ) -> Result<Vec<String>, DeedError> {
         let none = |()| Vec::new();
+        if matches!(deed.what, What::Replace(_)) || deed.trouble().lies() {
+            self.forgetful.extend(&deed.nodes);
+        }
         // Killing and pausing wait for the fact: the process was reaped, or all of its threads stand still.
         let each = |processes: Vec<u32>, fact: &str| {
             processes.into_iter().map(|process| format!("process {process} {fact}")).collect()
