@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueEnum};
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use rafture_checker::verdict::Verdict;
+use rafture_nemesis::disk::{self, Disks};
 use rafture_nemesis::hosts::ports;
 use rafture_nemesis::process::{NodeSpec, Process, Spawner};
 use rafture_workloads::bench::{BenchLoad, Driver, Mix, Slice, drive, fill};
@@ -64,6 +65,9 @@ pub struct BenchArguments {
     /// Seed of what is asked and when
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Start each system twice: with the file system in between that disks are harmed by, and on the bare folder
+    #[arg(long)]
+    mounted: bool,
     /// Folder on the disk that is to be measured; what is put there is removed at the end
     #[arg(long, default_value = ".")]
     folder: PathBuf,
@@ -104,6 +108,16 @@ struct Rival {
     slices: Vec<Slice>,
     /// Core-seconds of its nodes, and of the load, while it was driven.
     cpu: (f64, f64),
+    /// After the processes: they must be gone when it is dropped.
+    _disks: Option<Disks>,
+}
+
+/// A system that is to be started, with its place.
+struct Entry {
+    shown: String,
+    name: String,
+    layout: Layout,
+    disks: Option<Disks>,
 }
 
 /// Measures.
@@ -158,6 +172,9 @@ fn check(arguments: &BenchArguments) -> Result<(), Error> {
         !arguments.heartbeat.0.is_zero() && arguments.heartbeat.0 < arguments.election_timeout.low,
         "the heartbeat does not fit into the election timeout (hint: a tenth of it)",
     )?;
+    if let Some(lack) = disk::lack().filter(|_| arguments.mounted) {
+        return Err(Error::Harness(format!("`--mounted` cannot be done here: {lack}")));
+    }
     for name in &arguments.system {
         let system = systems::configured(name, &Options::new()).map_err(Error::Input)?;
         if let Some(lack) = system.lack() {
@@ -179,16 +196,12 @@ async fn measure(arguments: &BenchArguments, scratch: &Path) -> Result<Vec<Rival
         keys: arguments.keys,
         seed: arguments.seed,
     };
+    // Before the thread that starts nodes: all must see what is mounted.
+    let entries = entries(arguments, scratch)?;
     // Their nodes end with this thread, whatever happens to the rest.
     let spawner = Spawner::start().map_err(Error::harness)?;
-    let mut rivals = Vec::new();
-    for name in &arguments.system {
-        let place = rivals.len();
-        let again = rivals.iter().filter(|rival: &&Rival| rival.name.starts_with(name)).count();
-        let shown = if again == 0 { name.clone() } else { format!("{name}-{}", again + 1) };
-        let rival = Rival::start(arguments, shown, name, &scratch.join(place.to_string()), &spawner)?;
-        rivals.push(rival);
-    }
+    let start = |entry| Rival::start(arguments, entry, &spawner);
+    let mut rivals = entries.into_iter().map(start).collect::<Result<Vec<_>, _>>()?;
     for rival in &mut rivals {
         rival.make_ready(arguments, &load).await?;
     }
@@ -204,16 +217,29 @@ async fn measure(arguments: &BenchArguments, scratch: &Path) -> Result<Vec<Rival
     Ok(rivals)
 }
 
+/// Everybody who is to be measured, each at a place of its own.
+fn entries(arguments: &BenchArguments, scratch: &Path) -> Result<Vec<Entry>, Error> {
+    let mut entries: Vec<Entry> = Vec::new();
+    for name in &arguments.system {
+        for is_mounted in [true, false].into_iter().filter(|is_mounted| arguments.mounted || !is_mounted) {
+            let named = if is_mounted { format!("{name}-mounted") } else { name.clone() };
+            let is_same = |entry: &&Entry| entry.name == *name && entry.disks.is_some() == is_mounted;
+            let again = entries.iter().filter(is_same).count();
+            let shown = if again == 0 { named } else { format!("{named}-{}", again + 1) };
+            let folder = scratch.join(entries.len().to_string());
+            let layout = layout(arguments.nodes, &folder).map_err(Error::harness)?;
+            let folders: Vec<PathBuf> = layout.nodes.iter().map(|place| place.folder.clone()).collect();
+            let disks = is_mounted.then(|| Disks::open(&folders)).transpose().map_err(Error::harness)?;
+            entries.push(Entry { shown, name: name.clone(), layout, disks });
+        }
+    }
+    Ok(entries)
+}
+
 impl Rival {
-    fn start(
-        arguments: &BenchArguments,
-        shown: String,
-        name: &str,
-        folder: &Path,
-        spawner: &Spawner,
-    ) -> Result<Rival, Error> {
-        let system = systems::configured(name, &Options::new()).map_err(Error::Input)?;
-        let layout = layout(arguments.nodes, folder).map_err(Error::harness)?;
+    fn start(arguments: &BenchArguments, entry: Entry, spawner: &Spawner) -> Result<Rival, Error> {
+        let Entry { shown, name, layout, disks } = entry;
+        let system = systems::configured(&name, &Options::new()).map_err(Error::Input)?;
         let settings = Settings {
             rafture: std::env::current_exe().map_err(Error::harness)?,
             election_timeout: (arguments.election_timeout.low, arguments.election_timeout.high),
@@ -241,7 +267,7 @@ impl Rival {
             processes.push(Process::start(&spec, "", None, spawner).map_err(Error::harness)?);
         }
         let (drivers, slices) = (Vec::new(), Vec::new());
-        Ok(Rival { name: shown, system, layout, processes, drivers, slices, cpu: (0.0, 0.0) })
+        Ok(Rival { name: shown, system, layout, processes, drivers, slices, cpu: (0.0, 0.0), _disks: disks })
     }
 
     /// Waits for a leader, connects to it, gives every key a value.

@@ -97,6 +97,10 @@ faults! {
     slow_disk: "slow-disk=20ms",
     io_error: "io-error@follower",
     disk_full: "disk-full@follower",
+    power_loss_for_one_file: "power-loss:one-file",
+    syncs_hang: "slow-disk:stall=400ms",
+    reads_fail: "io-error:read@follower",
+    writes_fail: "io-error:write@follower",
     cpu: "cpu=1%@leader",
     memory: "memory@follower",
     twin: "twin",
@@ -110,6 +114,25 @@ faults! {
 fn corrupt() {
     strike("rafture", "corrupt:to@follower", &[]);
     run("etcd", "corrupt:to@follower", &[]);
+}
+
+/// What a follower has forgotten, the others still have. One of etcd's ends when its leader tells it of more than it has.
+#[test]
+fn followers_forget() {
+    for fault in ["rollback@follower", "amnesia@follower"] {
+        strike("rafture", fault, &[]);
+        run("etcd", fault, &[]);
+    }
+}
+
+/// What a follower finds in its files is not what it has written; it may see that and end, or go on with what it has. Those of
+/// etcd may end as above.
+#[test]
+fn files_show_what_was_never_written() {
+    for fault in ["bit-flip@follower", "lost-write@follower", "misdirected-write@follower"] {
+        strike("rafture", fault, &[]);
+        run("etcd", fault, &[]);
+    }
 }
 
 #[test]

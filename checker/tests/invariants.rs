@@ -1,6 +1,6 @@
 //! A correct trace, and for each invariant a variant of it that breaks that one; and deeds that look odd but are legal.
 
-use rafture_checker::invariants::{Traces, check, leader_changes};
+use rafture_checker::invariants::{Traces, check, check_but, leader_changes};
 use rafture_checker::trace::parse_trace;
 use rafture_checker::verdict::Verdict;
 
@@ -94,6 +94,10 @@ fn votes_terms_and_logs_that_go_back() {
     ];
     for (to, expected) in cases {
         assert_eq!(restarted(to), [expected]);
+        // Unless it was taken from that node, and from no other.
+        let traces = traces(&with(N1, start, to), N2);
+        let but = |node: &str| check_but(&traces, &[node.to_owned()].into()).verdict;
+        assert_eq!([but("n1"), but("n2")], [Verdict::Valid, Verdict::Invalid], "{to}");
     }
     let twice = with(N2, r#""term":2,"vote":"n2"}"#, r#""term":1,"vote":"n2"}"#);
     assert_eq!(broken(N1, &twice), ["2: `n2` voted for `n1` and `n2` in term 1"]);

@@ -187,6 +187,10 @@ impl Cluster {
         if self.nodes[node].process.is_some() || self.nodes[node].is_out {
             return Ok(());
         }
+        if let Some(disks) = &self.disks {
+            let told = disks.before_start(node);
+            told.map_err(|error| failed("start", self.name(node), io::Error::other(error)))?;
+        }
         let process = self.start_process(node, "")?;
         let Node { process: place, fell, leaves, .. } = &mut self.nodes[node];
         (*place, *fell, *leaves) = (Some(process), false, false);

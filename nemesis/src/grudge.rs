@@ -107,7 +107,12 @@ pub fn grudge(shape: Shape, count: usize, chosen: &[usize], random: &mut ChaCha8
         | Shape::WallStrobe
         | Shape::MonotonicJump
         | Shape::MonotonicSkew
-        | Shape::MonotonicSway => unreachable!("no partition has the shape `{shape}`"),
+        | Shape::MonotonicSway
+        | Shape::OneFile
+        | Shape::Stall
+        | Shape::Sync
+        | Shape::Write
+        | Shape::Read => unreachable!("no partition has the shape `{shape}`"),
     }
 }
 

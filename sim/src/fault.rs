@@ -85,7 +85,12 @@ impl World {
                     self.nodes[node].disk_slowness = random.random_range(20..400);
                 }
             }
-            DiskFault::IoError => unreachable!("a plan for a simulation has no such fault"),
+            DiskFault::IoError
+            | DiskFault::BitFlip
+            | DiskFault::LostWrite
+            | DiskFault::MisdirectedWrite
+            | DiskFault::Rollback
+            | DiskFault::Amnesia => unreachable!("a plan for a simulation has no such fault"),
             DiskFault::DiskFull => {
                 for &node in nodes {
                     self.nodes[node].filled_by.insert(id);
@@ -137,9 +142,9 @@ impl World {
                 self.nodes.iter_mut().for_each(|node| node.disk_slowness = 1);
             }
             FaultKind::Disk(DiskFault::DiskFull) => self.make_room(id),
-            FaultKind::Disk(DiskFault::IoError) => {}
             FaultKind::Cluster(ClusterFault::Membership) => self.restore_members(),
             FaultKind::Cluster(_)
+            | FaultKind::Disk(_)
             | FaultKind::Cpu
             | FaultKind::Memory
             | FaultKind::Twin

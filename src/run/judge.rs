@@ -3,7 +3,7 @@
 //! Two oracles are asked: the history of the clients, outside, and the traces of the nodes, inside. The rest asks whether
 //! the run was able to prove anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -69,7 +69,7 @@ pub fn judge(case: &Case<'_>) -> Checkers {
     };
     // The two oracles share nothing, and machines have two cores.
     let (linearizable, invariants) = std::thread::scope(|scope| {
-        let inside = case.traces.map(|traces| scope.spawn(|| raft_invariants(traces)));
+        let inside = case.traces.map(|traces| scope.spawn(|| raft_invariants(traces, case.faults)));
         let outside = linearizability(case, &history);
         (outside, inside.map(|inside| inside.join().unwrap_or_else(|_| crashed("raft-invariants"))))
     });
@@ -177,14 +177,26 @@ fn whole(case: &Case<'_>, history: &History) -> CheckerResult {
     result(outcome.verdict, details)
 }
 
-fn raft_invariants(traces: &BTreeMap<String, Vec<TraceEvent>>) -> CheckerResult {
+fn raft_invariants(traces: &BTreeMap<String, Vec<TraceEvent>>, faults: &[FaultSpan]) -> CheckerResult {
     let events: usize = traces.values().map(Vec::len).sum();
-    let outcome = invariants::check(traces);
+    let forgetful = forgetful(faults);
+    let outcome = invariants::check_but(traces, &forgetful);
     let mut details = json!({ "events": events, "nodes": traces.len() });
+    if !forgetful.is_empty() {
+        details["forgetful"] = json!(forgetful);
+    }
     if !outcome.violations.is_empty() {
         details["violations"] = json!(outcome.violations);
     }
     result(outcome.verdict, details)
+}
+
+/// Nodes whose disk has lied to them, or whose data was replaced: that they lack what they had synced is not their doing.
+fn forgetful(faults: &[FaultSpan]) -> BTreeSet<String> {
+    const TAKE_WHAT_WAS_SYNCED: [&str; 5] =
+        ["bit-flip", "lost-write", "misdirected-write", "rollback", "amnesia"];
+    let took = |fault: &&FaultSpan| TAKE_WHAT_WAS_SYNCED.contains(&fault.kind.as_str());
+    faults.iter().filter(took).flat_map(|fault| fault.nodes.clone()).collect()
 }
 
 /// A run in which some kind of operation never succeeded proves nothing about it.

@@ -9,7 +9,7 @@
 mod facts;
 mod replay;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -93,10 +93,15 @@ impl Violations {
 
 /// Holds the traces against the invariants.
 pub fn check(traces: &Traces) -> Outcome {
+    check_but(traces, &BTreeSet::new())
+}
+
+/// The same, but these nodes may have forgotten over a restart what they had on disk: it was taken from them.
+pub fn check_but(traces: &Traces, forgetful: &BTreeSet<String>) -> Outcome {
     let mut violations = Violations::default();
     let facts = Facts::gather(traces, &mut violations);
     for (node, events) in traces {
-        replay::replay(node, events, &facts, &mut violations);
+        replay::replay(node, events, &facts, forgetful.contains(node), &mut violations);
     }
     let Violations(mut violations) = violations;
     violations.sort_by_key(|violation| violation.invariant);

@@ -13,6 +13,8 @@ use crate::trace::{Role, TraceBody, TraceEvent};
 struct Replay<'t, 'f> {
     node: &'t str,
     facts: &'f Facts<'t>,
+    /// Over a restart, it may have less on disk than it had.
+    may_forget: bool,
     /// Term and vote as last saved.
     saved: Option<(u64, Option<&'t str>)>,
     /// Term and chain by index, as far as they are known.
@@ -29,11 +31,13 @@ pub(super) fn replay<'t>(
     node: &'t str,
     events: &'t [TraceEvent],
     facts: &Facts<'t>,
+    may_forget: bool,
     violations: &mut Violations,
 ) {
     let mut replay = Replay {
         node,
         facts,
+        may_forget,
         saved: None,
         log: HashMap::new(),
         last_index: 0,
@@ -96,7 +100,7 @@ impl<'t> Replay<'t, '_> {
             }),
             _ => None,
         };
-        if let Some(sentence) = broken {
+        if let Some(sentence) = broken.filter(|_| !(is_start && self.may_forget)) {
             violations.add(Invariant::DurableState, &[(node, time)], sentence);
         }
         self.saved = Some((term, vote));
@@ -113,7 +117,7 @@ impl<'t> Replay<'t, '_> {
         let lost = is_known && index < self.last_index;
         let changed =
             index <= self.last_index && traced.is_some_and(|traced| traced != last && term <= traced.0);
-        if lost || changed {
+        if (lost || changed) && !self.may_forget {
             let what = match lost {
                 true => format!("entries {} to {}", index + 1, self.last_index),
                 false => format!("entry {index}"),

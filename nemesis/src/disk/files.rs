@@ -8,10 +8,11 @@ use std::collections::HashMap;
 use std::ffi::{CStr, OsStr, OsString};
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -29,27 +30,44 @@ use nix::unistd::{Gid, Uid, fchownat, linkat, symlinkat};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::contents::{self, Amount};
 use super::inode::Inode;
+use super::lies::Cause;
 use super::names::{Names, Place};
-use super::trouble::{Counts, Errors, Full, Trouble};
-use super::undo::Lost;
+use super::pick::{self, Bit};
+use super::trouble::{
+    Counts, ERRORS, Errors, Full, LOST_WRITES, MISDIRECTED_WRITES, READ_ERRORS, SYNC_ERRORS, Trouble,
+    Troubles, WRITE_ERRORS, Which,
+};
+use super::undo::{Loss, Lost};
 
 /// Names in the root that begin so are the controller's own; programs do not see them in a listing.
 pub(super) const OWN: &str = ".rafture-";
+/// The controller's own file, which it tries things on.
+pub(super) const TRIAL: &str = ".rafture-trial";
 /// How long the kernel may believe what it was told: only it changes anything, and it is told of what is lost.
 const TRUST: Duration = Duration::from_secs(24 * 3600);
+/// What a write can miss its place by.
+const SECTOR: u64 = 512;
 
 /// What the file system and the controller share.
 #[derive(Debug)]
 pub(super) struct Files {
+    behind: PathBuf,
     root_number: u64,
     table: Mutex<Table>,
     names: Mutex<Names>,
-    trouble: Mutex<Trouble>,
+    troubles: Mutex<Troubles>,
     /// Whether there is any trouble, so that nobody has to lock it to see that there is none.
     is_troubled: AtomicBool,
     pub(super) counts: Counts,
     random: Mutex<ChaCha8Rng>,
+    /// The next sync hangs, whatever the dice say.
+    stall_is_due: AtomicBool,
+    /// The read that was failed last, if it was the kernel that read ahead.
+    failed_read: Mutex<Option<(u64, Range<u64>)>>,
+    /// Which files' content is to be struck.
+    chosen: Mutex<String>,
     /// Closed while what is not synced gets lost.
     gate: RwLock<()>,
     /// The file that the controller tries things on; it spares what is to befall a program.
@@ -72,6 +90,14 @@ pub(super) struct Stale {
 
 type Reply<T> = Result<T, Errno>;
 
+/// What becomes of a write that is answered as if all were well.
+#[derive(Debug, Clone, Copy)]
+enum Fate {
+    Lands,
+    GetsLost,
+    LandsAt(u64),
+}
+
 fn system(error: nix::errno::Errno) -> Errno {
     Errno::from_i32(error as i32)
 }
@@ -90,16 +116,20 @@ impl Files {
         let root_number = fstat(&root)?.st_ino;
         let root = Arc::new(Inode::new(INodeNo::ROOT.0, root));
         Ok(Files {
+            behind: behind.canonicalize()?,
             root_number,
             table: Mutex::new(Table {
                 inodes: HashMap::from([(INodeNo::ROOT.0, (root, 1))]),
                 ..Table::default()
             }),
             names: Mutex::new(Names::new(place(limbo)?)),
-            trouble: Mutex::default(),
+            troubles: Mutex::default(),
             is_troubled: AtomicBool::new(false),
             counts: Counts::default(),
             random: Mutex::new(ChaCha8Rng::seed_from_u64(0)),
+            stall_is_due: AtomicBool::new(false),
+            failed_read: Mutex::default(),
+            chosen: Mutex::new("*".into()),
             gate: RwLock::new(()),
             own: AtomicU64::new(0),
         })
@@ -110,11 +140,57 @@ impl Files {
         self.own.store(number, Ordering::Relaxed);
     }
 
-    /// From now on this is what goes wrong; `seed` decides what is left open.
-    pub(super) fn set_trouble(&self, trouble: Trouble, seed: u64) {
-        *self.random.lock().expect("nobody panics with it") = ChaCha8Rng::seed_from_u64(seed);
-        *self.trouble.lock().expect("nobody panics with it") = trouble;
+    /// From now on this is what goes wrong; `seed` decides what is left open. Gives what was asked for before.
+    pub(super) fn set_trouble(&self, trouble: Trouble, seed: u64) -> Trouble {
+        *self.random() = ChaCha8Rng::seed_from_u64(seed);
+        let mut troubles = self.troubles();
+        let before = troubles.asked();
+        troubles.ask(trouble);
+        if before.stall != trouble.stall {
+            self.stall_is_due.store(!trouble.stall.is_zero(), Ordering::Relaxed);
+        }
+        if trouble.read_errors == Errors::None {
+            *self.failed_read.lock().expect("nobody panics with it") = None;
+        }
         self.is_troubled.store(trouble != Trouble::default(), Ordering::Relaxed);
+        before
+    }
+
+    /// Files whose content is to be struck from now on: `*` is anything, `?` any one character.
+    pub(super) fn choose(&self, pattern: &str) {
+        pattern.clone_into(&mut self.chosen.lock().expect("nobody panics with it"));
+    }
+
+    /// From now on, one bit of what is in the chosen files reads flipped.
+    pub(super) fn flip(&self) -> io::Result<Bit> {
+        let chosen = self.chosen.lock().expect("nobody panics with it").clone();
+        let bit = pick::draw_bit(&self.behind, &chosen, &mut self.random())?;
+        let _closed = self.gate.write().expect("nobody panics with it");
+        let inode = self.known(&bit.file)?;
+        let mut byte = [0];
+        inode.file()?.read_exact_at(&mut byte, bit.offset)?;
+        inode.lies(|lies| lies.tell(bit.offset, vec![byte[0] ^ bit.mask], Cause::Flip));
+        Ok(bit)
+    }
+
+    /// The bit reads as it should again. Gives the number of its file, if it still read otherwise.
+    pub(super) fn flip_back(&self, bit: &Bit) -> Option<u64> {
+        let inode = self.known(&bit.file).ok().filter(|inode| inode.has_lies())?;
+        inode.is_true(bit.offset, 1);
+        Some(inode.id)
+    }
+
+    /// What shows something else for that cause shows what it holds again. Gives the numbers of those files.
+    pub(super) fn take_back(&self, cause: Cause) -> Vec<u64> {
+        let inodes: Vec<Arc<Inode>> = self.lying();
+        let is_one = |inode: &&Arc<Inode>| !inode.lies(|lies| lies.take_back(cause)).is_empty();
+        inodes.iter().filter(is_one).map(|inode| inode.id).collect()
+    }
+
+    /// Files that show something else than they hold.
+    pub(super) fn lying(&self) -> Vec<Arc<Inode>> {
+        let table = self.table();
+        table.inodes.values().map(|(inode, _)| inode).filter(|inode| inode.has_lies()).cloned().collect()
     }
 
     /// All numbers that the kernel knows.
@@ -122,16 +198,40 @@ impl Files {
         self.table().inodes.keys().copied().collect()
     }
 
-    /// Loses all that was not synced; with dice, some of it reaches the disk.
-    pub(super) fn lose(&self, mut dice: Option<&mut ChaCha8Rng>) -> io::Result<(Lost, Stale)> {
+    /// Loses what was not synced, or some of it.
+    pub(super) fn lose(&self, loss: Loss) -> io::Result<(Lost, Stale)> {
         let _closed = self.gate.write().expect("nobody panics with it");
+        let mut dice = match loss {
+            Loss::All => None,
+            Loss::Torn(seed) | Loss::OneFile(seed) => Some(ChaCha8Rng::seed_from_u64(seed)),
+        };
         let mut names = self.names.lock().expect("nobody panics with it");
         let changes = names.len();
-        let kept = dice.as_mut().map_or(0, |dice| dice.random_range(0..=changes));
+        let kept = match (loss, dice.as_mut()) {
+            (Loss::Torn(_), Some(dice)) => dice.random_range(0..=changes),
+            (Loss::OneFile(_), _) => changes,
+            _ => 0,
+        };
         let mut inodes: Vec<Arc<Inode>> =
             self.table().inodes.values().map(|(inode, _)| Arc::clone(inode)).collect();
+        inodes.retain(|inode| {
+            let unsynced = inode.unsynced.lock().expect("nobody panics with it");
+            unsynced.as_ref().is_some_and(|undo| inode.file().is_ok_and(|file| !undo.is_idle(file)))
+        });
         // The dice fall in the same order for the same files.
         inodes.sort_by_key(|inode| inode.id);
+        if let (Loss::OneFile(_), Some(dice)) = (loss, dice.as_mut()) {
+            // The controller's own file loses what it holds in any case, so that it can be seen.
+            let is_own = |inode: &Arc<Inode>| inode.id == self.own.load(Ordering::Relaxed);
+            let (own, others): (Vec<_>, Vec<_>) = inodes.into_iter().partition(is_own);
+            let drawn = (!others.is_empty()).then(|| dice.random_range(0..others.len()));
+            for (place, inode) in others.iter().enumerate() {
+                if Some(place) != drawn {
+                    *inode.unsynced.lock().expect("nobody panics with it") = None;
+                }
+            }
+            inodes = own.into_iter().chain(drawn.map(|drawn| Arc::clone(&others[drawn]))).collect();
+        }
         let mut stale = Stale { inodes: Vec::new(), names: Vec::new() };
         let mut lost = Lost { names: changes - kept, ..Lost::default() };
         for inode in inodes {
@@ -139,15 +239,35 @@ impl Files {
                 continue;
             };
             let file = inode.file()?;
-            lost = lost.and(match dice.as_mut() {
-                Some(dice) => undo.tear(file, dice)?,
-                None => undo.lose(file)?,
+            lost = lost.and(match (loss, dice.as_mut()) {
+                (Loss::Torn(_), Some(dice)) => undo.tear(file, dice)?,
+                _ => undo.lose(file)?,
             });
             stale.inodes.push(inode.id);
         }
         stale.names = names.undo(kept)?;
         stale.inodes.extend(stale.names.iter().map(|(folder, _)| folder.id));
         Ok((lost, stale))
+    }
+
+    /// Copies the whole folder as it is at the moment into `to`; whoever wants to write waits.
+    pub(super) fn copy(&self, to: &Path) -> io::Result<Amount> {
+        let _closed = self.gate.write().expect("nobody panics with it");
+        contents::copy(&self.behind, to)
+    }
+
+    /// Moves all that the folder holds into `aside`, and all of `with` in its place. What was not synced counts as synced from then
+    /// on. Gives the names in the root that have gone or come.
+    pub(super) fn replace(&self, with: &Path, aside: &Path) -> io::Result<Vec<OsString>> {
+        let _closed = self.gate.write().expect("nobody panics with it");
+        self.names().synced_all();
+        for (inode, _) in self.table().inodes.values() {
+            *inode.unsynced.lock().expect("nobody panics with it") = None;
+            inode.is_true(0, u64::MAX);
+        }
+        let mut names = contents::move_all(&self.behind, aside)?;
+        names.extend(contents::move_all(with, &self.behind)?);
+        Ok(names)
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -158,12 +278,30 @@ impl Files {
         self.names.lock().expect("nobody panics with it")
     }
 
+    fn troubles(&self) -> MutexGuard<'_, Troubles> {
+        self.troubles.lock().expect("nobody panics with it")
+    }
+
+    fn random(&self) -> MutexGuard<'_, ChaCha8Rng> {
+        self.random.lock().expect("nobody panics with it")
+    }
+
     fn pass(&self) -> RwLockReadGuard<'_, ()> {
         self.gate.read().expect("nobody panics with it")
     }
 
     fn inode(&self, number: INodeNo) -> Reply<Arc<Inode>> {
         self.table().inodes.get(&number.0).map(|(inode, _)| Arc::clone(inode)).ok_or(Errno::ESTALE)
+    }
+
+    /// The inode at a path from the root, whether or not the kernel knows it.
+    fn known(&self, path: &Path) -> io::Result<Arc<Inode>> {
+        let root = Arc::clone(&self.table().inodes[&INodeNo::ROOT.0].0);
+        let at = openat(root.at(), path, place_only(), Mode::empty())?;
+        let number = fstat(&at)?.st_ino;
+        let mut table = self.table();
+        let (inode, _) = table.inodes.entry(number).or_insert_with(|| (Arc::new(Inode::new(number, at)), 0));
+        Ok(Arc::clone(inode))
     }
 
     /// The inode behind a name, which the kernel knows from now on.
@@ -211,7 +349,7 @@ impl Files {
         };
         *lookups = lookups.saturating_sub(count);
         let is_synced = inode.unsynced.lock().expect("nobody panics with it").is_none();
-        if *lookups == 0 && number != INodeNo::ROOT.0 && is_synced {
+        if *lookups == 0 && number != INodeNo::ROOT.0 && is_synced && !inode.has_lies() {
             table.inodes.remove(&number);
         }
     }
@@ -227,10 +365,11 @@ impl Files {
         if !self.is_troubled.load(Ordering::Relaxed) {
             return None;
         }
-        let mut trouble = *self.trouble.lock().expect("nobody panics with it");
+        let mut trouble = self.troubles().left();
         if self.own.load(Ordering::Relaxed) == inode {
-            for errors in [&mut trouble.sync_errors, &mut trouble.write_errors] {
-                if *errors == Errors::Once {
+            for which in ERRORS {
+                let errors = which(&mut trouble);
+                if matches!(errors, Errors::Next(_)) {
                     *errors = Errors::None;
                 }
             }
@@ -238,28 +377,41 @@ impl Files {
         Some(trouble)
     }
 
-    /// Whether a call fails; what happens once is over with that.
-    fn fails(&self, of: impl Fn(&mut Trouble) -> &mut Errors, seen: Errors) -> bool {
-        match seen {
-            Errors::None => return false,
-            Errors::Always => {}
-            Errors::Once => {
-                let mut trouble = self.trouble.lock().expect("nobody panics with it");
-                // Another call may have met it meanwhile.
-                if std::mem::take(of(&mut trouble)) != Errors::Once {
-                    return false;
-                }
-            }
+    /// Whether a call is struck by what it has `seen`; what happens a few times happens once less from then on.
+    fn strikes(&self, which: Which, seen: Errors, count: &AtomicU64) -> bool {
+        // Another call may have met it meanwhile.
+        let strikes = seen > Errors::None && self.troubles().take(which);
+        if strikes {
+            Counts::add(count);
         }
-        Counts::add(&self.counts.failed);
-        true
+        strikes
+    }
+
+    fn fails(&self, which: Which, seen: Errors) -> Reply<()> {
+        match self.strikes(which, seen, &self.counts.failed) {
+            true => Err(Errno::EIO),
+            false => Ok(()),
+        }
     }
 
     fn delay(&self, by: Duration) {
         if !by.is_zero() {
-            let share = self.random.lock().expect("nobody panics with it").random_range(1.0..1.5);
+            let share = self.random().random_range(1.0..1.5);
             Counts::add(&self.counts.slowed);
             std::thread::sleep(by.mul_f64(share));
+        }
+    }
+
+    fn stall(&self, trouble: Trouble) {
+        if trouble.stall.is_zero() {
+            return;
+        }
+        let one_in = f64::from(trouble.stall_in.max(1));
+        if self.stall_is_due.swap(false, Ordering::Relaxed) || self.random().random_bool(1.0 / one_in) {
+            Counts::add(&self.counts.stalled);
+            Counts::add(&self.counts.hanging);
+            std::thread::sleep(trouble.stall);
+            self.counts.hanging.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
@@ -268,10 +420,30 @@ impl Files {
             return Ok(());
         };
         self.delay(trouble.slow_sync);
-        match self.fails(|trouble| &mut trouble.sync_errors, trouble.sync_errors) {
-            true => Err(Errno::EIO),
-            false => Ok(()),
+        self.stall(trouble);
+        self.fails(SYNC_ERRORS, trouble.sync_errors)
+    }
+
+    /// Fails reads. Most are the kernel's own, ahead of a program's: when one of them fails, nobody hears of it, but the program
+    /// waits for the same place once more. So what is to happen once is over with the second of both.
+    fn before_read(&self, inode: u64, range: Range<u64>, flags: OpenFlags) -> Reply<()> {
+        let Some(trouble) = self.trouble(inode) else {
+            return Ok(());
+        };
+        let mut failed = self.failed_read.lock().expect("nobody panics with it");
+        let is_again = failed.as_ref().is_some_and(|(file, before)| {
+            *file == inode && before.start < range.end && range.start < before.end
+        });
+        if is_again {
+            *failed = None;
+            return Err(Errno::EIO);
         }
+        let is_ahead = flags.0 & libc::O_DIRECT == 0 && matches!(trouble.read_errors, Errors::Next(_));
+        self.fails(READ_ERRORS, trouble.read_errors).inspect_err(|_| {
+            if is_ahead {
+                *failed = Some((inode, range));
+            }
+        })
     }
 
     fn before_write(&self, inode: &Inode, end: u64) -> Reply<()> {
@@ -279,9 +451,7 @@ impl Files {
             return Ok(());
         };
         self.delay(trouble.slow_write);
-        if self.fails(|trouble| &mut trouble.write_errors, trouble.write_errors) {
-            return Err(Errno::EIO);
-        }
+        self.fails(WRITE_ERRORS, trouble.write_errors)?;
         let is_longer = || inode.file().and_then(File::metadata).is_ok_and(|file| file.len() < end);
         match trouble.full {
             Full::No => Ok(()),
@@ -322,15 +492,74 @@ impl Files {
         Ok(())
     }
 
+    /// What becomes of a write.
+    fn fate(&self, inode: &Inode, offset: u64, length: u64) -> Fate {
+        let Some(trouble) = self.trouble(inode.id).filter(|trouble| trouble.lies()) else {
+            return Fate::Lands;
+        };
+        let (misdirected, lost) = (trouble.misdirected_writes, trouble.lost_writes);
+        if misdirected.max(lost) == Errors::None || !self.is_chosen(inode) {
+            return Fate::Lands;
+        }
+        if let Some(place) = self.elsewhere(inode, offset, length)
+            && self.strikes(MISDIRECTED_WRITES, misdirected, &self.counts.misdirected)
+        {
+            return Fate::LandsAt(place);
+        }
+        match self.strikes(LOST_WRITES, lost, &self.counts.lost) {
+            true => Fate::GetsLost,
+            false => Fate::Lands,
+        }
+    }
+
+    fn is_chosen(&self, inode: &Inode) -> bool {
+        let Ok(path) = std::fs::read_link(inode.path()) else {
+            return false;
+        };
+        let path = path.strip_prefix(&self.behind).unwrap_or(&path);
+        let chosen = self.chosen.lock().expect("nobody panics with it");
+        path.as_os_str().as_bytes().starts_with(OWN.as_bytes()) || pick::matches(&chosen, path)
+    }
+
+    /// Another place of the file where it could come, whole sectors away, if there is any.
+    fn elsewhere(&self, inode: &Inode, offset: u64, length: u64) -> Option<u64> {
+        let end = inode.file().and_then(File::metadata).ok()?.len().max(offset + length);
+        let (own, shift) = (offset / SECTOR, offset % SECTOR);
+        let others = (end - length - shift) / SECTOR;
+        let drawn = (others > 0).then(|| self.random().random_range(0..others))?;
+        Some((if drawn < own { drawn } else { drawn + 1 }) * SECTOR + shift)
+    }
+
     fn write_at(&self, number: INodeNo, offset: u64, data: &[u8], flags: OpenFlags) -> Reply<()> {
         let length = data.len() as u64;
         {
             let inode = self.inode(number)?;
             self.before_write(&inode, offset + length)?;
+            let fate = self.fate(&inode, offset, length);
             let _pass = self.pass();
+            let lie = |file: &File, elsewhere: Option<u64>| -> io::Result<()> {
+                let mut shown = inode.read(offset, data.len())?.0;
+                // Behind its end, a file that gets longer holds zeros.
+                shown.resize(data.len(), 0);
+                file.write_all_at(data, offset)?;
+                inode.lies(|lies| {
+                    let cause = if elsewhere.is_some() { Cause::Misdirected } else { Cause::Lost };
+                    lies.tell(offset, shown, cause);
+                    elsewhere.into_iter().for_each(|place| lies.tell(place, data.to_vec(), cause));
+                });
+                Ok(())
+            };
             inode.change(
                 |undo, file| undo.before_write(file, offset, length),
-                |file| file.write_all_at(data, offset),
+                |file| match fate {
+                    Fate::Lands => {
+                        file.write_all_at(data, offset)?;
+                        inode.is_true(offset, length);
+                        Ok(())
+                    }
+                    Fate::GetsLost => lie(file, None),
+                    Fate::LandsAt(place) => lie(file, Some(place)),
+                },
             )?;
         }
         match flags.0 & libc::O_DSYNC {
@@ -345,7 +574,9 @@ impl Files {
             self.before_write(inode, length)?;
         }
         let cut = old.saturating_sub(length);
-        Ok(inode.change(|undo, file| undo.before_hole(file, length, cut), |file| file.set_len(length))?)
+        inode.change(|undo, file| undo.before_hole(file, length, cut), |file| file.set_len(length))?;
+        inode.is_true(length, u64::MAX);
+        Ok(())
     }
 
     fn allocate(&self, number: INodeNo, offset: u64, length: u64, mode: i32) -> Reply<()> {
@@ -361,10 +592,14 @@ impl Files {
             return Err(Errno::EOPNOTSUPP);
         }
         let changes = !(mode - FallocateFlags::FALLOC_FL_KEEP_SIZE).is_empty();
-        Ok(inode.change(
+        inode.change(
             |undo, file| if changes { undo.before_hole(file, offset, length) } else { Ok(()) },
             |file| Ok(fallocate(file, mode, offset.cast_signed(), length.cast_signed())?),
-        )?)
+        )?;
+        if changes {
+            inode.is_true(offset, length);
+        }
+        Ok(())
     }
 
     /// Makes something at a name, by `make`.
@@ -692,23 +927,18 @@ impl Filesystem for Served {
         _: FileHandle,
         offset: u64,
         size: u32,
-        _: OpenFlags,
+        flags: OpenFlags,
         _: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        let _pass = self.0.pass();
         let read = || -> Reply<Vec<u8>> {
-            let inode = self.0.inode(number)?;
-            let mut buffer = vec![0; size as usize];
-            let mut filled = 0;
-            while filled < buffer.len() {
-                match inode.file()?.read_at(&mut buffer[filled..], offset + filled as u64)? {
-                    0 => break,
-                    count => filled += count,
-                }
+            self.0.before_read(number.0, offset..offset + u64::from(size), flags)?;
+            let _pass = self.0.pass();
+            let (bytes, is_lie) = self.0.inode(number)?.read(offset, size as usize)?;
+            if is_lie {
+                Counts::add(&self.0.counts.lied);
             }
-            buffer.truncate(filled);
-            Ok(buffer)
+            Ok(bytes)
         };
         match read() {
             Ok(bytes) => reply.data(&bytes),

@@ -1,12 +1,15 @@
-//! A file or folder behind the mount: a descriptor that stays the same whatever its name becomes, and what of it is not
-//! synced.
+//! A file or folder behind the mount: a descriptor that stays the same whatever its name becomes, what of it is not synced,
+//! and what shows in place of it.
 
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
 
+use super::lies::Lies;
 use super::undo::Undo;
 
 /// One file or folder that the kernel knows.
@@ -18,12 +21,22 @@ pub(super) struct Inode {
     file: OnceLock<File>,
     /// What was changed since the last sync, if anything.
     pub(super) unsynced: Mutex<Option<Undo>>,
+    lies: Mutex<Lies>,
+    /// Whether there are any, so that nobody has to lock them to see that there are none.
+    has_lies: AtomicBool,
 }
 
 impl Inode {
     /// `at` was opened as a mere place (`O_PATH`).
     pub(super) fn new(id: u64, at: OwnedFd) -> Inode {
-        Inode { id, at, file: OnceLock::new(), unsynced: Mutex::default() }
+        Inode {
+            id,
+            at,
+            file: OnceLock::new(),
+            unsynced: Mutex::default(),
+            lies: Mutex::default(),
+            has_lies: AtomicBool::new(false),
+        }
     }
 
     /// It as a place.
@@ -44,6 +57,42 @@ impl Inode {
         let both = File::options().read(true).write(true).open(self.path());
         let file = both.or_else(|_| File::open(self.path()))?;
         Ok(self.file.get_or_init(|| file))
+    }
+
+    /// What shows at `offset`, up to so many bytes, and whether it is not what the file holds.
+    pub(super) fn read(&self, offset: u64, length: usize) -> io::Result<(Vec<u8>, bool)> {
+        let file = self.file()?;
+        let mut buffer = vec![0; length];
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match file.read_at(&mut buffer[filled..], offset + filled as u64)? {
+                0 => break,
+                count => filled += count,
+            }
+        }
+        buffer.truncate(filled);
+        let is_lie = self.has_lies() && self.lies(|lies| lies.cover(offset, &mut buffer));
+        Ok((buffer, is_lie))
+    }
+
+    /// Whether anything shows that it does not hold.
+    pub(super) fn has_lies(&self) -> bool {
+        self.has_lies.load(Ordering::Acquire)
+    }
+
+    /// Looks at what it shows in place of what it holds, or changes that.
+    pub(super) fn lies<T>(&self, change: impl FnOnce(&mut Lies) -> T) -> T {
+        let mut lies = self.lies.lock().expect("nobody panics with it");
+        let result = change(&mut lies);
+        self.has_lies.store(!lies.is_empty(), Ordering::Release);
+        result
+    }
+
+    /// What is there from now on is true.
+    pub(super) fn is_true(&self, offset: u64, length: u64) {
+        if self.has_lies() {
+            self.lies(|lies| lies.forget(offset, length));
+        }
     }
 
     /// Changes the content by `change`, after `keep` has kept what it replaces.

@@ -1,13 +1,19 @@
 //! Disks: a file system of our own under each node's data folder, so that unmodified programs can be let down by it.
 //!
 //! In reading order: `trouble` is what a disk does wrong, `undo` what a file held before its last sync, `names` what names
-//! there were; `inode` is one file, `files` the file system, `mount` brings it to its place, `trial` tries it out; and
-//! this file does all that for the nodes of a cluster, and proves faults.
+//! there were, `lies` what shows in place of what is there, and `pick` where; `contents` is a
+//! folder as one thing; `inode` is one file, `files` the file system,
+//! `mount` brings it to its place, `trial` tries it out, `proof` sees whether a fault bites; and this file does all that for
+//! the nodes of a cluster.
 
+mod contents;
 mod files;
 mod inode;
+mod lies;
 mod mount;
 mod names;
+mod pick;
+mod proof;
 mod trial;
 mod trouble;
 mod undo;
@@ -16,25 +22,31 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use thiserror::Error;
 
-use crate::fault::DiskFault;
 use crate::hosts::{Privilege, privilege};
+use proof::Replaced;
 
+pub use contents::Amount;
 pub use mount::{Met, Mount, enter};
+pub use pick::Bit;
+pub use proof::Subject;
 pub use trial::{TRIAL_SECTORS, Trial};
 pub use trouble::{Errors, Full, Trouble};
-pub use undo::Lost;
+pub use undo::{Loss, Lost};
 
 /// The folder of a node that its disk is mounted on, and which it keeps its data in.
 const DATA: &str = "data";
 /// Where the data really is meanwhile.
 const BEHIND: &str = "disk";
-/// How long a program has to meet an error that comes once.
-const ONCE_PATIENCE: Duration = Duration::from_millis(500);
-const LOOK_INTERVAL: Duration = Duration::from_millis(2);
+/// A copy of the data from an earlier time, beside it.
+const EARLIER: &str = "earlier";
+/// The data while something else is in its place.
+const ASIDE: &str = "aside";
+/// What only a copy from an earlier time has; it does not show in a listing.
+const SIGN_NAME: &str = ".rafture-earlier";
 
 /// Why something could not be done to a disk.
 #[derive(Debug, Error)]
@@ -56,18 +68,8 @@ struct Disk {
     folder: PathBuf,
     subject: Option<Subject>,
     asked: Trouble,
-}
-
-/// A disk as it is tried out, which may take long and is best done by a thread of its own.
-#[derive(Debug, Clone)]
-pub struct Subject {
-    mount: Arc<Mount>,
-    /// It holds something that is not synced, so that its loss can be seen.
-    is_marked: bool,
-    /// What the last loss took.
-    lost: Lost,
-    /// Calls that had failed before the trouble that is in force.
-    failed_before: u64,
+    /// When the copy was taken, if there is one.
+    copied: Option<Instant>,
 }
 
 /// What this machine lacks for it: one line, with what to do about it.
@@ -95,8 +97,13 @@ impl Disks {
         let open = |folder: &PathBuf| {
             let mount = mount_in(folder).map_err(failed("mount a disk in", folder))?;
             let mount = Arc::new(mount);
-            let subject = Subject { mount, is_marked: false, lost: Lost::default(), failed_before: 0 };
-            Ok(Disk { folder: folder.clone(), subject: Some(subject), asked: Trouble::default() })
+            let subject = Subject::new(mount);
+            Ok(Disk {
+                folder: folder.clone(),
+                subject: Some(subject),
+                asked: Trouble::default(),
+                copied: None,
+            })
         };
         Ok(Disks { disks: folders.iter().map(open).collect::<Result<_, _>>()? })
     }
@@ -112,9 +119,23 @@ impl Disks {
         if self.disks[node].asked != trouble {
             self.disks[node].asked = trouble;
             let subject = self.subject_mut(node);
-            subject.failed_before = subject.mount.met().failed;
+            subject.met_before = subject.mount.met();
             subject.mount.set(trouble, seed);
         }
+    }
+
+    /// Files of a node's whose content is struck from now on: see [`Mount::choose`].
+    pub fn choose(&self, node: usize, pattern: &str) {
+        self.subject(node).mount.choose(pattern);
+    }
+
+    /// A node is about to be started: it sees what its files show, whatever the kernel remembers.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub fn before_start(&self, node: usize) -> Result<(), DiskError> {
+        let forgotten = self.subject(node).mount.forget_lies();
+        forgotten.map_err(failed("drop what is remembered of", &self.disks[node].folder))
     }
 
     /// Takes note of whether a disk was marked.
@@ -122,93 +143,120 @@ impl Disks {
         self.subject_mut(node).is_marked = is_marked;
     }
 
-    /// Loses what these nodes had not synced; with a seed, some of it reaches the disk. They must be down.
+    /// Loses what these nodes had not synced, or some of it. They must be down.
     ///
     /// # Errors
     /// When a folder cannot be changed.
-    pub fn lose(&mut self, nodes: &[usize], torn: Option<u64>) -> Result<(), DiskError> {
+    pub fn lose(&mut self, nodes: &[usize], loss: Loss) -> Result<(), DiskError> {
         for &node in nodes {
-            let lost = self.subject(node).mount.lose(torn.map(|seed| seed ^ node as u64));
+            let loss = match loss {
+                Loss::All => Loss::All,
+                Loss::Torn(seed) => Loss::Torn(seed ^ node as u64),
+                Loss::OneFile(seed) => Loss::OneFile(seed ^ node as u64),
+            };
+            let lost = self.subject(node).mount.lose(loss);
             let lost = lost.map_err(failed("lose what was not synced in", &self.disks[node].folder))?;
             self.subject_mut(node).lost = lost;
         }
         Ok(())
     }
 
-    fn subject_mut(&mut self, node: usize) -> &mut Subject {
-        self.disks[node].subject.as_mut().expect("it is there until it is dropped")
-    }
-}
-
-impl Subject {
-    /// Prepares what will show whether something gets lost. Tells whether the disk is good enough for it at the moment.
-    pub fn mark(&self) -> bool {
-        let trials = [Trial::Write(b'a'), Trial::Sync, Trial::Write(b'b')];
-        trials.iter().all(|trial| self.mount.attempt(*trial).is_ok())
-    }
-
-    /// Whether a program has met an error of the trouble that is in force.
-    pub fn has_failed(&self) -> bool {
-        let met = self.mount.met();
-        met.failed > self.failed_before || met.refused > 0
-    }
-
-    /// Sees, by trying, whether the disk does what was asked for; in words either way. It may take a while.
+    /// Keeps a copy of what a node's folder holds at the moment, in place of the one before; the node may run.
     ///
     /// # Errors
-    /// The words, when it does not.
-    pub fn prove(&self, kind: DiskFault, asked: Trouble) -> Result<String, String> {
-        match kind {
-            DiskFault::PowerLoss | DiskFault::TornWrite => self.prove_lost(kind),
-            DiskFault::SlowDisk => {
-                let start = Instant::now();
-                // It may fail by another fault; then it has taken as long.
-                let _ = self.mount.attempt(Trial::Sync);
-                let took = start.elapsed();
-                verdict(took >= asked.slow_sync, format!("a sync took {:.1} ms", 1e3 * took.as_secs_f64()))
-            }
-            DiskFault::IoError if asked.sync_errors.max(asked.write_errors) == Errors::Once => {
-                let deadline = Instant::now() + ONCE_PATIENCE;
-                while self.failed() == 0 && Instant::now() < deadline {
-                    std::thread::sleep(LOOK_INTERVAL);
-                }
-                if self.failed() > 0 {
-                    return Ok(format!("{} calls of the node failed", self.failed()));
-                }
-                // A node that is down or cut off asks nothing of its disk.
-                self.mount.spare_own(false);
-                let result = refused(self.mount.attempt(trial_of(asked)), libc::EIO);
-                self.mount.spare_own(true);
-                result.map(|words| format!("no call of the node came; {words}"))
-            }
-            DiskFault::IoError => refused(self.mount.attempt(trial_of(asked)), libc::EIO),
-            DiskFault::DiskFull => refused(self.mount.attempt(Trial::Make), libc::ENOSPC),
-        }
+    /// When it cannot be copied.
+    pub fn keep(&mut self, node: usize) -> Result<Amount, DiskError> {
+        let (copy, new) = (self.beside(node, EARLIER), self.beside(node, "new"));
+        let mount = &self.subject(node).mount;
+        let keep = || {
+            contents::clear(&new)?;
+            let amount = mount.copy(&new)?;
+            fs::write(new.join(SIGN_NAME), [proof::SIGN])?;
+            contents::clear(&copy)?;
+            fs::rename(&new, &copy).map(|()| amount)
+        };
+        let amount = keep().map_err(failed("copy what is in", &self.disks[node].folder))?;
+        self.disks[node].copied = Some(Instant::now());
+        Ok(amount)
     }
 
-    fn failed(&self) -> u64 {
-        self.mount.met().failed - self.failed_before
+    /// Sets a node's folder back to the copy that was kept last, which is used up by that. Its own content is put aside. It must
+    /// be down.
+    ///
+    /// # Errors
+    /// When no copy was kept, or something cannot be moved.
+    pub fn roll_back(&mut self, node: usize) -> Result<(), DiskError> {
+        let missing = || io::Error::new(io::ErrorKind::NotFound, "no copy of it was kept");
+        let failed = |source| failed("set back", &self.disks[node].folder)(source);
+        let copied = self.disks[node].copied.ok_or_else(missing).map_err(failed)?;
+        let copy = self.beside(node, EARLIER);
+        let count = |folder: &Path| fs::read_dir(folder).map(|names| names.count() as u64 - 1);
+        let names = count(&copy).map_err(failed)?;
+        let words = format!("its folder is as it was {:.2} s before", copied.elapsed().as_secs_f64());
+        self.disks[node].copied = None;
+        self.replace(node, &copy, Replaced { sign: Some(SIGN_NAME), names, words })
     }
 
-    /// What was written last before the loss, and not synced, must be gone.
-    fn prove_lost(&self, kind: DiskFault) -> Result<String, String> {
-        let Lost { files, blocks, kept_sectors, names } = self.lost;
-        let kept = match kind {
-            DiskFault::TornWrite => format!(", {kept_sectors} sectors kept"),
-            _ => String::new(),
+    /// Empties a node's folder. Its own content is put aside. It must be down.
+    ///
+    /// # Errors
+    /// When something cannot be moved.
+    pub fn wipe(&mut self, node: usize) -> Result<(), DiskError> {
+        let empty = self.beside(node, "empty");
+        let made = contents::clear(&empty).and_then(|()| fs::create_dir(&empty));
+        made.map_err(failed("wipe", &self.disks[node].folder))?;
+        self.replace(node, &empty, Replaced { sign: None, names: 0, words: "its folder is empty".into() })
+    }
+
+    fn replace(&mut self, node: usize, with: &Path, replaced: Replaced) -> Result<(), DiskError> {
+        let aside = self.beside(node, ASIDE);
+        let mount = &self.subject(node).mount;
+        let replace = || {
+            contents::clear(&aside)?;
+            fs::create_dir(&aside)?;
+            mount.replace(with, &aside)?;
+            contents::clear(with)
         };
-        let words = format!("{blocks} unsynced blocks of {files} files{kept} and {names} names set back");
-        if !self.is_marked {
-            return Ok(words);
+        replace().map_err(failed("replace what is in", &self.disks[node].folder))?;
+        self.subject_mut(node).replaced = Some(replaced);
+        Ok(())
+    }
+
+    /// Gives a node its own content back that was put aside, if any was, in place of what its folder holds. It must be down.
+    ///
+    /// # Errors
+    /// When something cannot be moved.
+    pub fn give_back(&mut self, node: usize) -> Result<(), DiskError> {
+        if self.subject_mut(node).replaced.take().is_none() {
+            return Ok(());
         }
-        let count = |byte| self.mount.attempt(Trial::Count(byte)).map_err(|error| error.to_string());
-        let ((_, old), (_, new)) = (count(b'a')?, count(b'b')?);
-        let is_lost = match kind {
-            DiskFault::TornWrite => new < TRIAL_SECTORS && old + new == TRIAL_SECTORS,
-            _ => old == TRIAL_SECTORS,
+        let (aside, foreign) = (self.beside(node, ASIDE), self.beside(node, "foreign"));
+        let mount = &self.subject(node).mount;
+        let give = || {
+            contents::clear(&foreign)?;
+            fs::create_dir(&foreign)?;
+            mount.replace(&aside, &foreign)?;
+            contents::clear(&foreign)
         };
-        // The file that it is seen by is one of them.
-        verdict(is_lost, format!("{words}, {old} of {TRIAL_SECTORS} marked sectors lost"))
+        give().map_err(failed("give back what was in", &self.disks[node].folder))
+    }
+
+    /// A node lives on with what its folder holds; what was put aside is of no more use.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn forget_own(&mut self, node: usize) -> Result<(), DiskError> {
+        self.subject_mut(node).replaced = None;
+        let cleared = contents::clear(&self.beside(node, ASIDE));
+        cleared.map_err(failed("remove what was put aside of", &self.disks[node].folder))
+    }
+
+    fn beside(&self, node: usize, name: &str) -> PathBuf {
+        self.disks[node].folder.join(BEHIND).join(name)
+    }
+
+    fn subject_mut(&mut self, node: usize) -> &mut Subject {
+        self.disks[node].subject.as_mut().expect("it is there until it is dropped")
     }
 }
 
@@ -217,7 +265,9 @@ impl Drop for Disk {
         self.subject = None;
         // Whoever looks for a node's data finds it where it always is; if that fails, it is where it was meanwhile.
         let (shown, behind) = (self.folder.join(DATA), self.folder.join(BEHIND));
-        let _ = fs::remove_file(behind.join("data").join(format!("{}trial", files::OWN)));
+        for own in [files::TRIAL, SIGN_NAME] {
+            let _ = fs::remove_file(behind.join("data").join(own));
+        }
         let moved = fs::remove_dir(&shown).and_then(|()| fs::rename(behind.join("data"), &shown));
         if moved.is_ok() {
             let _ = fs::remove_dir_all(behind);
@@ -237,19 +287,4 @@ fn mount_in(folder: &Path) -> io::Result<Mount> {
 fn failed(deed: &'static str, folder: &Path) -> impl FnOnce(io::Error) -> DiskError {
     let folder = folder.display().to_string();
     move |source| DiskError { deed, folder, source }
-}
-
-fn verdict(bites: bool, words: String) -> Result<String, String> {
-    if bites { Ok(words) } else { Err(words) }
-}
-
-fn trial_of(asked: Trouble) -> Trial {
-    if asked.sync_errors > Errors::None { Trial::Sync } else { Trial::Write(b'a') }
-}
-
-fn refused(result: io::Result<(Duration, u64)>, expected: i32) -> Result<String, String> {
-    match result {
-        Ok(_) => Err("a call that should have failed did not".into()),
-        Err(error) => verdict(error.raw_os_error() == Some(expected), format!("a call failed: {error}")),
-    }
 }

@@ -130,6 +130,11 @@ impl Names {
         self.changes.len()
     }
 
+    /// All changes are safe.
+    pub(super) fn synced_all(&mut self) {
+        self.make_safe(self.changes.len());
+    }
+
     fn make_safe(&mut self, count: usize) {
         for change in self.changes.drain(..count).collect::<Vec<_>>() {
             match change.what {

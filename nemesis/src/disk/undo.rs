@@ -26,6 +26,17 @@ pub(super) struct Undo {
     blocks: BTreeMap<u64, Vec<u8>>,
 }
 
+/// What is lost of what was not synced. Seeds decide what is left open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// All of it.
+    All,
+    /// All but some sectors, and but the first few of the names.
+    Torn(u64),
+    /// What is in one file; the rest, and all names, have reached the disk.
+    OneFile(u64),
+}
+
 /// What became of what was not synced.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Lost {
@@ -62,6 +73,11 @@ impl Undo {
     pub(super) fn before_hole(&mut self, file: &File, offset: u64, length: u64) -> io::Result<()> {
         let end = offset.saturating_add(length).min(self.length);
         self.before_write(file, offset, end.saturating_sub(offset))
+    }
+
+    /// Whether the file is as it was synced for all that is known.
+    pub(super) fn is_idle(&self, file: &File) -> bool {
+        self.blocks.is_empty() && file.metadata().is_ok_and(|file| file.len() == self.length)
     }
 
     /// What was kept before this was begun, and is not synced after all, goes before it.

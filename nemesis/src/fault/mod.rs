@@ -72,10 +72,20 @@ pub enum DiskFault {
     TornWrite,
     /// Syncs of the target take long.
     SlowDisk,
-    /// Syncs or writes of the target fail.
+    /// Syncs, writes or reads of the target fail.
     IoError,
     /// There is no room on the target's disk.
     DiskFull,
+    /// A bit of the target's data reads flipped, and the target is started again to read it.
+    BitFlip,
+    /// Writes of the target are answered and never come, and the target is started again to find that.
+    LostWrite,
+    /// Writes of the target are answered and come to another place, and the target is started again to find that.
+    MisdirectedWrite,
+    /// The target dies, and finds its data as it was a while ago.
+    Rollback,
+    /// The target dies, and comes back as the same member without any data.
+    Amnesia,
 }
 
 /// What a cluster is asked to do by its own means.
@@ -118,6 +128,16 @@ pub enum Shape {
     Storm,
     /// Of a kill: one target after another.
     Rolling,
+    /// Of a loss of power: all but one file has reached the disk.
+    OneFile,
+    /// Of a slow disk: most syncs are quick, and then one hangs.
+    Stall,
+    /// Of errors of a disk: syncs fail.
+    Sync,
+    /// Of errors of a disk: writes fail.
+    Write,
+    /// Of errors of a disk: reads fail.
+    Read,
     /// Of clocks: the wall clock jumps.
     WallJump,
     /// Of clocks: the wall clock goes too fast or too slowly.
@@ -255,6 +275,17 @@ impl FaultSpec {
             (FaultKind::Cpu | FaultKind::Memory | FaultKind::Reset, _) => {
                 deal(self.shape, &[Leader, Leader, Minority, One, All])
             }
+            // What is lost for good on several nodes at once may be lost rightly.
+            (
+                FaultKind::Disk(
+                    DiskFault::BitFlip
+                    | DiskFault::LostWrite
+                    | DiskFault::MisdirectedWrite
+                    | DiskFault::Rollback
+                    | DiskFault::Amnesia,
+                ),
+                _,
+            ) => deal(self.shape, &[One, Leader, Follower]),
             (FaultKind::Kill | FaultKind::Pause | FaultKind::Clock, _)
             | (FaultKind::Link(_) | FaultKind::Disk(_), _) => {
                 deal(self.shape, &[Leader, Leader, Minority, One, Majority, All])
@@ -348,7 +379,17 @@ impl FaultKind {
                 false
             }
             FaultKind::Link(kind) => !matches!(kind, LinkFault::Corrupt | LinkFault::Bandwidth),
-            FaultKind::Disk(kind) => kind != DiskFault::IoError,
+            FaultKind::Disk(kind) => match kind {
+                DiskFault::PowerLoss | DiskFault::TornWrite | DiskFault::SlowDisk | DiskFault::DiskFull => {
+                    true
+                }
+                DiskFault::IoError
+                | DiskFault::BitFlip
+                | DiskFault::LostWrite
+                | DiskFault::MisdirectedWrite
+                | DiskFault::Rollback
+                | DiskFault::Amnesia => false,
+            },
             FaultKind::Cluster(kind) => {
                 matches!(kind, ClusterFault::Membership | ClusterFault::Transfer)
             }

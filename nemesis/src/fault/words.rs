@@ -29,7 +29,7 @@ pub enum FaultError {
     },
     /// It is done in one way only.
     #[error(
-        "`{0}` has no shape (hint: `partition`, `kill`, `clock` and faults of links have, as in `partition:bridge`)"
+        "`{0}` has no shape (hint: `partition`, `kill`, `clock` and faults of links and disks have, as in `partition:bridge`)"
     )]
     Shape(FaultKind),
     /// It cannot be said how bad it is, or not so.
@@ -65,7 +65,7 @@ pub enum FaultError {
     },
 }
 
-const KINDS: [(FaultKind, &str); 24] = [
+const KINDS: [(FaultKind, &str); 29] = [
     (FaultKind::Kill, "kill"),
     (FaultKind::Pause, "pause"),
     (FaultKind::Partition, "partition"),
@@ -81,6 +81,11 @@ const KINDS: [(FaultKind, &str); 24] = [
     (FaultKind::Disk(DiskFault::SlowDisk), "slow-disk"),
     (FaultKind::Disk(DiskFault::IoError), "io-error"),
     (FaultKind::Disk(DiskFault::DiskFull), "disk-full"),
+    (FaultKind::Disk(DiskFault::BitFlip), "bit-flip"),
+    (FaultKind::Disk(DiskFault::LostWrite), "lost-write"),
+    (FaultKind::Disk(DiskFault::MisdirectedWrite), "misdirected-write"),
+    (FaultKind::Disk(DiskFault::Rollback), "rollback"),
+    (FaultKind::Disk(DiskFault::Amnesia), "amnesia"),
     (FaultKind::Clock, "clock"),
     (FaultKind::Cpu, "cpu"),
     (FaultKind::Memory, "memory"),
@@ -92,7 +97,7 @@ const KINDS: [(FaultKind, &str); 24] = [
     (FaultKind::Cluster(ClusterFault::Snapshot), "snapshot"),
 ];
 
-const SHAPES: [(Shape, &str); 17] = [
+const SHAPES: [(Shape, &str); 22] = [
     (Shape::Isolate, "isolate"),
     (Shape::Halves, "halves"),
     (Shape::Ring, "ring"),
@@ -104,6 +109,11 @@ const SHAPES: [(Shape, &str); 17] = [
     (Shape::Gentle, "gentle"),
     (Shape::Storm, "storm"),
     (Shape::Rolling, "rolling"),
+    (Shape::OneFile, "one-file"),
+    (Shape::Stall, "stall"),
+    (Shape::Sync, "sync"),
+    (Shape::Write, "write"),
+    (Shape::Read, "read"),
     (Shape::WallJump, "wall-jump"),
     (Shape::WallSkew, "wall-skew"),
     (Shape::WallStrobe, "wall-strobe"),
@@ -152,6 +162,9 @@ fn shapes(kind: FaultKind) -> impl Iterator<Item = &'static (Shape, &'static str
         Shape::Clients => matches!(kind, FaultKind::Partition | FaultKind::Link(_)),
         Shape::From | Shape::To => matches!(kind, FaultKind::Link(_)),
         Shape::Gentle | Shape::Storm | Shape::Rolling => kind == FaultKind::Kill,
+        Shape::OneFile => kind == FaultKind::Disk(DiskFault::PowerLoss),
+        Shape::Stall => kind == FaultKind::Disk(DiskFault::SlowDisk),
+        Shape::Sync | Shape::Write | Shape::Read => kind == FaultKind::Disk(DiskFault::IoError),
         Shape::WallJump
         | Shape::WallSkew
         | Shape::WallStrobe
@@ -394,7 +407,8 @@ mod tests {
     fn words_are_read_as_they_are_written() {
         let text = "kill,pause@minority,partition:bridge,partition:one-way@leader,kill:storm@n3,\
                     delay:clients=1500us@old-leader,loss=2.5%@behind,\
-                    partition@n1-n2,duplicate@clients-n3,bandwidth=100kB/s,clock:wall-jump=90s";
+                    partition@n1-n2,duplicate@clients-n3,bandwidth=100kB/s,clock:wall-jump=90s,\
+                    power-loss:one-file,slow-disk:stall=2s,io-error:read@n1,amnesia";
         let specs = parse(text).expect("faults");
         let words: Vec<String> = specs.iter().map(FaultSpec::to_string).collect();
         assert_eq!(words.join(","), text);
@@ -417,7 +431,7 @@ mod tests {
         assert_eq!(complaint("kill:bridge"), "unknown shape `bridge` (hint: one of gentle, storm, rolling)");
         assert_eq!(
             complaint("pause:bridge"),
-            "`pause` has no shape (hint: `partition`, `kill`, `clock` and faults of links have, as in `partition:bridge`)"
+            "`pause` has no shape (hint: `partition`, `kill`, `clock` and faults of links and disks have, as in `partition:bridge`)"
         );
         for (text, hint) in [
             ("loss=0%", "a share, as in `loss=30%`"),

@@ -72,6 +72,8 @@ pub(super) enum What {
     Clocks(BTreeMap<usize, Change>),
     /// Processes are killed, and what they had not synced is lost.
     PowerOff(DiskFault),
+    /// Processes are killed, and find something else in their folders.
+    Replace(DiskFault),
     /// Disks do something wrong.
     Trouble(DiskFault, Trouble),
 }
@@ -105,7 +107,7 @@ impl Deed {
 
     /// Whether its nodes may rightly end by it.
     pub(super) fn may_end_programs(&self) -> bool {
-        matches!(self.what, What::Memory) || self.trouble().may_end_programs()
+        matches!(self.what, What::Memory | What::Replace(_)) || self.trouble().may_end_programs()
     }
 
     /// Nodes of a cluster of `count` that cannot be counted on while it is in force. Of links that are cut, all but the largest set of nodes
@@ -133,6 +135,7 @@ impl Deed {
     /// Whether it goes on after it has struck.
     pub(super) fn has_steps(&self) -> bool {
         matches!(self.what, What::Kill(Manner::Storm | Manner::Rolling) | What::Upgrade | What::Reset)
+            || self.trouble().lies()
     }
 
     /// How it went on after it had struck, in words; nothing if it did not.
@@ -183,7 +186,12 @@ impl Deed {
                 words.collect::<Vec<_>>().join("; ")
             }
             What::PowerOff(DiskFault::TornWrite) => format!("power off {names}, in the middle of writes"),
+            What::PowerOff(_) if self.fault.shape == Some(Shape::OneFile) => {
+                format!("power off {names}, with all but one file on the disk")
+            }
             What::PowerOff(_) => format!("power off {names}"),
+            What::Replace(DiskFault::Amnesia) => format!("kill -9 {names}, and empty the data folder"),
+            What::Replace(_) => format!("kill -9 {names}, and set the data folder back"),
             What::Trouble(_, trouble) => format!("disk of {names}: {trouble}"),
         };
         match self.leaderless {
@@ -208,6 +216,9 @@ impl Deed {
             What::Cut(_) => "cut no link",
             What::Condition(..) => "make the links whole",
             What::Clocks(_) => "set the clocks right",
+            What::Replace(_) => {
+                "start the nodes again, with their own data if they cannot live with what they find"
+            }
             What::Trouble(..) => "make the disks good, and start who has ended by them",
         }
     }

@@ -2,17 +2,23 @@
 
 use std::time::{Duration, Instant};
 
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-use super::deed::Deed;
-use super::{Injector, LOOK_INTERVAL};
+use super::deed::{Deed, What};
+use super::{DeedError, Injector, LOOK_INTERVAL, OVERDUE_INTERVAL};
 use crate::cluster::{Cluster, NodeError, NodeState};
 use crate::disk::{Disks, Subject, Trouble};
 use crate::fault::DiskFault;
 
 /// How long a node may take to end by an error of its disk.
 const END_PATIENCE: Duration = Duration::from_millis(300);
+/// How many times it is waited for a node to find out that it cannot live with what is in its folder.
+const LIFE_STEPS: u64 = 7;
+/// How far a folder is set back, in milliseconds: the time between the copy and the end of the process.
+const BACK_MS: std::ops::Range<u64> = 100..1500;
 
 impl Injector<'_> {
     /// Makes disks as bad as all deeds in force want them.
@@ -27,7 +33,7 @@ impl Injector<'_> {
     /// Who meets errors may end by them.
     pub(super) fn excuse(&mut self) {
         let deeds = self.in_force.values().filter(|deed| deed.may_end_programs());
-        let nodes = deeds.flat_map(|deed| &deed.nodes).copied().collect();
+        let nodes = deeds.flat_map(|deed| &deed.nodes).chain(&self.forgetful).copied().collect();
         self.cluster.excuse(&nodes);
     }
 
@@ -90,5 +96,85 @@ impl Injector<'_> {
             self.cluster.notice_crashes();
         }
         self.start_fallen(id)
+    }
+
+    /// Nodes are killed, and a bit of each reads flipped when they start again: what they hold in memory, or have mapped, is as good as ever.
+    pub(super) fn flip_bits(&mut self, deed: &Deed) -> Result<Vec<String>, DeedError> {
+        self.excuse();
+        let processes = self.cluster.kill(&deed.nodes)?;
+        self.trouble(deed.seed);
+        deed.nodes.iter().try_for_each(|&node| self.disks_mut().before_start(node))?;
+        Ok(processes.into_iter().map(|process| format!("process {process} is gone")).collect())
+    }
+
+    /// Nodes start again to read what their files show, but for those that are down for another reason.
+    pub(super) fn start_to_read(&mut self, deed: &Deed) -> Result<(), NodeError> {
+        let keeps_down = |other: &&Deed| {
+            matches!(
+                other.what,
+                What::Kill(_) | What::PowerOff(_) | What::Replace(_) | What::Remove | What::Wipe
+            )
+        };
+        let down: Vec<usize> =
+            self.in_force.values().filter(keeps_down).flat_map(|other| other.nodes.clone()).collect();
+        let struck: Vec<usize> = deed.nodes.iter().copied().filter(|node| !down.contains(node)).collect();
+        self.cluster.kill(&struck)?;
+        struck.into_iter().try_for_each(|node| self.cluster.start(node))
+    }
+
+    /// Nodes are killed, and find their folders empty, or as they were a while ago; gives who is gone.
+    pub(super) async fn replace_data(
+        &mut self,
+        kind: DiskFault,
+        deed: &Deed,
+    ) -> Result<Vec<String>, DeedError> {
+        self.excuse();
+        if kind == DiskFault::Rollback {
+            deed.nodes.iter().try_for_each(|&node| self.disks_mut().keep(node).map(drop))?;
+            let back_ms = ChaCha8Rng::seed_from_u64(deed.seed).random_range(BACK_MS);
+            sleep(Duration::from_millis(back_ms)).await;
+        }
+        let processes = self.cluster.kill(&deed.nodes)?;
+        for &node in &deed.nodes {
+            match kind {
+                DiskFault::Rollback => self.disks_mut().roll_back(node)?,
+                _ => self.disks_mut().wipe(node)?,
+            }
+        }
+        Ok(processes.into_iter().map(|process| format!("process {process} is gone")).collect())
+    }
+
+    /// Nodes are started with what they find in their folders. Who ends by that in a while gets its own data back.
+    pub(super) async fn live_on(&mut self, id: u64, deed: &Deed, is_healing: bool) -> Result<(), DeedError> {
+        self.excuse();
+        if deed.steps == 0 {
+            self.restart(deed)?;
+        }
+        for _ in deed.steps..LIFE_STEPS {
+            self.cluster.notice_crashes();
+            if self.fallen_by(deed).len() == deed.nodes.len() {
+                break;
+            }
+            if !is_healing {
+                // Other faults are due meanwhile; it will be asked again.
+                self.in_force.entry(id).and_modify(|deed| deed.steps += 1);
+                return Err(DeedError::Declined("a node may still find out what it lacks".into()));
+            }
+            sleep(OVERDUE_INTERVAL).await;
+        }
+        self.cluster.notice_crashes();
+        let fallen = self.fallen_by(deed);
+        for &node in &deed.nodes {
+            match fallen.contains(&node) {
+                true => self.disks_mut().give_back(node)?,
+                false => self.disks_mut().forget_own(node)?,
+            }
+        }
+        Ok(self.start_fallen(id)?)
+    }
+
+    /// Which of its nodes have ended by themselves.
+    fn fallen_by(&self, deed: &Deed) -> Vec<usize> {
+        self.cluster.fallen().into_iter().filter(|node| deed.nodes.contains(node)).collect()
     }
 }

@@ -30,7 +30,7 @@ use crate::administrator::Administrator;
 use crate::clock::RunClock;
 use crate::clocks::Change;
 use crate::cluster::{Cluster, NodeError, NodeState};
-use crate::disk::{DiskError, Trouble};
+use crate::disk::{DiskError, Loss, Trouble};
 use crate::fault::{ClusterFault, DiskFault, FaultKind, NodeNumber, Shape, Strength, Target};
 use crate::grudge::{Roles, choose, grudge};
 use crate::hosts::{HostsError, Link};
@@ -71,6 +71,8 @@ pub struct Injector<'a> {
     on_line: Box<dyn FnMut(&LedgerLine) + 'a>,
     /// Whatever has to be undone, by its number in the ledger.
     in_force: BTreeMap<u64, Deed>,
+    /// Nodes that something they had synced was taken from: they may find out at any time, and end by it.
+    forgetful: BTreeSet<usize>,
 }
 
 #[derive(Debug, Error)]
@@ -97,7 +99,14 @@ impl<'a> Injector<'a> {
         clock: RunClock,
         on_line: impl FnMut(&LedgerLine) + 'a,
     ) -> Injector<'a> {
-        Injector { cluster, ledger, clock, on_line: Box::new(on_line), in_force: BTreeMap::new() }
+        Injector {
+            cluster,
+            ledger,
+            clock,
+            on_line: Box::new(on_line),
+            in_force: BTreeMap::new(),
+            forgetful: BTreeSet::new(),
+        }
     }
 
     /// Carries out `schedule` until it says itself that it ends, or else until `until` is over, or until `stop` says so; then heals
@@ -153,6 +162,12 @@ impl<'a> Injector<'a> {
         ids.sort_unstable();
         for (_, id) in ids {
             healed = healed.and(self.undo(id, administrator, true).await);
+        }
+        // Who has found out late what was taken from it gets another chance.
+        self.cluster.notice_crashes();
+        for node in self.cluster.fallen() {
+            let started = self.cluster.start(node);
+            healed = healed.and(started.map_err(|error| InjectorError::Heal(error.to_string())));
         }
         healed.and(self.prove_cut(&BTreeSet::new()).await.map(drop).map_err(InjectorError::Heal))
     }
@@ -238,7 +253,9 @@ impl<'a> Injector<'a> {
         let count = self.cluster.len();
         let available = match fault.kind {
             FaultKind::Kill
-            | FaultKind::Disk(DiskFault::PowerLoss | DiskFault::TornWrite)
+            | FaultKind::Disk(
+                DiskFault::PowerLoss | DiskFault::TornWrite | DiskFault::Rollback | DiskFault::Amnesia,
+            )
             | FaultKind::Cluster(ClusterFault::Membership | ClusterFault::Wipe) => {
                 [NodeState::Up, NodeState::Paused].map(|state| self.cluster.in_state(state)).concat()
             }
@@ -304,7 +321,10 @@ impl<'a> Injector<'a> {
                 What::Clocks(nodes.iter().map(|&node| (node, change())).collect())
             }
             FaultKind::Disk(kind @ (DiskFault::PowerLoss | DiskFault::TornWrite)) => What::PowerOff(kind),
-            FaultKind::Disk(kind) => What::Trouble(kind, Trouble::draw(kind, fault.strength, &mut random)),
+            FaultKind::Disk(kind @ (DiskFault::Rollback | DiskFault::Amnesia)) => What::Replace(kind),
+            FaultKind::Disk(kind) => {
+                What::Trouble(kind, Trouble::draw(kind, fault.shape, fault.strength, &mut random))
+            }
         };
         Deed { fault, nodes, what, seed: episode.seed, next: None, steps: 0, is_overdue: false, leaderless }
     }
@@ -316,6 +336,9 @@ impl<'a> Injector<'a> {
         administrator: &dyn Administrator,
     ) -> Result<Vec<String>, DeedError> {
         let none = |()| Vec::new();
+        if matches!(deed.what, What::Replace(_)) || deed.trouble().lies() {
+            self.forgetful.extend(&deed.nodes);
+        }
         // Killing and pausing wait for the fact: the process was reaped, or all of its threads stand still.
         let each = |processes: Vec<u32>, fact: &str| {
             processes.into_iter().map(|process| format!("process {process} {fact}")).collect()
@@ -342,10 +365,16 @@ impl<'a> Injector<'a> {
             What::Clocks(changes) => Ok(each(self.cluster.bend_clocks(changes)?, "has bent clocks")),
             What::PowerOff(kind) => {
                 let processes = self.cluster.kill(&deed.nodes)?;
-                let torn = (*kind == DiskFault::TornWrite).then_some(deed.seed);
-                self.disks_mut().lose(&deed.nodes, torn)?;
+                let loss = match (kind, deed.fault.shape) {
+                    (DiskFault::TornWrite, _) => Loss::Torn(deed.seed),
+                    (_, Some(Shape::OneFile)) => Loss::OneFile(deed.seed),
+                    _ => Loss::All,
+                };
+                self.disks_mut().lose(&deed.nodes, loss)?;
                 Ok(each(processes, "is gone"))
             }
+            What::Replace(kind) => self.replace_data(*kind, deed).await,
+            What::Trouble(_, trouble) if trouble.flips > 0 => self.flip_bits(deed),
             What::Trouble(..) => {
                 self.excuse();
                 self.trouble(deed.seed);
@@ -363,7 +392,9 @@ impl<'a> Injector<'a> {
                 self.prove_condition(kind, *asked, links).await
             }
             What::Clocks(changes) => self.prove_clocks(changes).await,
-            What::PowerOff(kind) | What::Trouble(kind, _) => self.prove_disks(*kind, deed).await,
+            What::PowerOff(kind) | What::Replace(kind) | What::Trouble(kind, _) => {
+                self.prove_disks(*kind, deed).await
+            }
             What::Quota(_) => self.prove_quota(&deed.nodes).await,
             What::Twin => self.prove_twins(&deed.nodes, facts).await,
             What::Reset if facts.is_empty() => Err("there was no connection to break off".into()),
@@ -393,6 +424,7 @@ impl<'a> Injector<'a> {
             What::Cut(_) => self.cut(Some(id)).map_err(DeedError::from),
             What::Condition(..) => self.condition(Some(id), deed.seed).map_err(DeedError::from),
             What::Clocks(_) => self.cluster.restore_clocks(&deed.nodes).map_err(DeedError::from),
+            What::Replace(_) => self.live_on(id, &deed, is_healing).await,
             What::Trouble(..) => self.restore_disks(id, &deed).await.map_err(DeedError::from),
         };
         match undone {

@@ -76,6 +76,11 @@ impl Injector<'_> {
                 self.cluster.kill(&[node])?;
                 Ok(Some(milliseconds(50..400)))
             }
+            // What files show is read by who starts.
+            What::Trouble(..) if step == 0 => {
+                self.start_to_read(deed)?;
+                Ok(None)
+            }
             What::Upgrade if step + 1 < count => {
                 self.upgrade(deed.nodes[step as usize + 1]).await?;
                 Ok((step + 2 < count).then(|| milliseconds(300..1000)))

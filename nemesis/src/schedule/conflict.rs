@@ -55,9 +55,16 @@ fn conflict(earlier: &Episode, later: &Episode) -> Option<&'static str> {
         | FaultKind::Cpu
         | FaultKind::Memory
         | FaultKind::Twin
-        | FaultKind::Disk(DiskFault::SlowDisk | DiskFault::IoError | DiskFault::DiskFull) => {
-            may_meet.then_some("both may strike the same node, and the first to end would end both")
-        }
+        | FaultKind::Disk(
+            DiskFault::SlowDisk
+            | DiskFault::IoError
+            | DiskFault::DiskFull
+            | DiskFault::BitFlip
+            | DiskFault::LostWrite
+            | DiskFault::MisdirectedWrite
+            | DiskFault::Rollback
+            | DiskFault::Amnesia,
+        ) => may_meet.then_some("both may strike the same node, and the first to end would end both"),
         FaultKind::Upgrade => Some("a cluster is upgraded once"),
         FaultKind::Cluster(ClusterFault::Membership | ClusterFault::Wipe) => {
             Some("one member is away at a time")
