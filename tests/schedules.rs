@@ -135,8 +135,9 @@ fn a_run_that_failed_is_cut_down_to_what_it_takes() {
     "#;
     let schedule = written(store.path(), text);
     let words = "--defect read-local --network proxy --seed 3";
-    let (code, results) = run(store.path(), &schedule, words).expect("proxies need nothing");
-    assert_eq!((code, &results["verdict"]), (1, &"invalid".into()), "{results:#}");
+    // Whether somebody reads in the moment when it is wrong is chance.
+    let fails = || run(store.path(), &schedule, words).is_some_and(|(code, _)| code == 1);
+    assert!((0..8).any(|_| fails()), "the leader was cut off eight times, and nobody read what was old");
     let failed = store.path().join("latest").canonicalize().expect("a run");
     let mut command = rafture("shrink --json --runs 6 --time-limit 1m");
     let ended = end(command.arg(&failed));

@@ -27,6 +27,9 @@ pub trait Administrator {
     /// Who leads, who led before, and who is behind; what cannot be found out soon is not known.
     fn roles(&self) -> Boxed<'_, Roles>;
 
+    /// Whether a node knows nearly all that the leader knows.
+    fn is_up_to_date(&self, node: usize) -> Boxed<'_, bool>;
+
     /// Whether a node must run before it can be added, or must not.
     fn adds_running_nodes(&self) -> bool;
 

@@ -82,6 +82,14 @@ impl Client {
         Client { kind: Kind::Insistent(insistent), node, attempt: 0, first_attempt: 0, wish: None }
     }
 
+    /// The node that it always asks first, if it is one of those that look.
+    pub(crate) fn home_mut(&mut self) -> Option<&mut usize> {
+        match &mut self.kind {
+            Kind::Worker(worker) => worker.home.as_mut(),
+            Kind::Insistent(_) => None,
+        }
+    }
+
     /// What it wants next.
     pub(crate) fn next(&mut self) -> Wish {
         let wish = match &mut self.kind {

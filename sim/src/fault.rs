@@ -41,7 +41,7 @@ impl World {
             world.trace.say(now, "nemesis", || what);
         };
         say(self, format!("{} {detail}", episode.fault.kind));
-        self.wake_clients();
+        self.wake_clients(roles.leader);
         match episode.fault.kind {
             FaultKind::Kill => self.down(id, &nodes, Crash::Process, &mut random),
             FaultKind::Pause => nodes.iter().for_each(|&node| self.pause(node, FOR_EVER)),

@@ -36,7 +36,7 @@ const RETRY: u64 = 20 * MS;
 /// What a client waits between two operations while something is happening, on average.
 const BUSY_THINK: u64 = 20 * MS;
 /// How long clients are busy after a fault has struck: an election and a bit.
-const BUSY: u64 = 220 * MS;
+const BUSY: u64 = 300 * MS;
 /// Events of a paused node come when it goes on; those that it would never have taken in are lost with it.
 const HELD_MAX: usize = 10_000;
 
@@ -540,9 +540,13 @@ impl World {
     }
 
     /// A fault strikes: who would think goes on at once. What goes wrong then is wrong for a moment only, and somebody
-    /// has to look.
-    pub(crate) fn wake_clients(&mut self) {
+    /// has to look, best of all at who leads just now: it may do so no longer, and not know.
+    pub(crate) fn wake_clients(&mut self, leader: Option<usize>) {
         self.busy_until = self.now + BUSY;
+        let mut homes = self.clients.iter_mut().filter_map(Client::home_mut);
+        if let Some((home, leader)) = homes.next().zip(leader) {
+            *home = leader;
+        }
         for client in 0..self.clients.len() {
             if self.clients[client].wish.is_none() {
                 self.rest(client);

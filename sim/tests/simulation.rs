@@ -47,7 +47,7 @@ fn the_node_bears_whatever_a_seed_brings() {
 #[test]
 fn planted_bugs_are_found_and_cut_down() {
     for defect in Defect::ALL {
-        let found = (1..400).find_map(|seed| {
+        let found = (1..2000).find_map(|seed| {
             let faults = fault::parse(STAPLES).expect("faults");
             let options = PlanOptions { faults, ..options(Rules::without(defect), 60) };
             let plan = Plan::new(seed, options).expect("the faults fit");

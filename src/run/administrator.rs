@@ -8,6 +8,9 @@ use rafture_workloads::systems::{self, Layout, System};
 
 use super::STATUS_PATIENCE;
 
+/// Entries that a node may lack and yet count as up to date: a second's worth under load.
+const NEARLY: u64 = 5000;
+
 /// Asks one cluster, and remembers who has led it.
 pub(super) struct Adaptor<'a> {
     system: &'a dyn System,
@@ -49,6 +52,15 @@ impl<'a> Adaptor<'a> {
 impl Administrator for Adaptor<'_> {
     fn roles(&self) -> Boxed<'_, Roles> {
         Box::pin(self.look())
+    }
+
+    fn is_up_to_date(&self, node: usize) -> Boxed<'_, bool> {
+        Box::pin(async move {
+            let statuses = systems::statuses(self.system, self.layout, STATUS_PATIENCE).await;
+            let leader = systems::leader_of(&statuses).map(|(_, status)| status.progress);
+            let own = statuses[node].as_ref().map(|status| status.progress);
+            leader.zip(own).is_some_and(|(leader, own)| own > 0 && own + NEARLY >= leader)
+        })
     }
 
     fn adds_running_nodes(&self) -> bool {

@@ -25,7 +25,7 @@ use rafture_nemesis::clock::RunClock;
 use rafture_nemesis::clocks;
 use rafture_nemesis::cluster::Cluster;
 use rafture_nemesis::disk::{self, Disks};
-use rafture_nemesis::fault::{ClusterFault, Fault, FaultKind};
+use rafture_nemesis::fault::{ClusterFault, Fault, FaultKind, FaultSpec};
 use rafture_nemesis::hosts::{Hosts, Network};
 use rafture_nemesis::injector::Injector;
 use rafture_nemesis::ledger::{Ledger, LedgerLine, State};
@@ -111,7 +111,10 @@ fn drive(plan: &Plan, rafture: PathBuf, stop: watch::Receiver<bool>) -> Result<F
             let needs = |fault: &Fault| {
                 matches!(fault.kind, FaultKind::Link(_) | FaultKind::Reset) || fault.concerns_clients()
             };
-            faults.into_iter().find(needs).map(|fault| fault.to_string())
+            faults.into_iter().find(needs).map(|fault| {
+                // Whom it would have struck is not what is in the way.
+                FaultSpec { shape: fault.shape, ..FaultSpec::of(fault.kind) }.to_string()
+            })
         }
         false => Some(plan.system.clone()),
     };

@@ -61,6 +61,12 @@ impl Injector<'_> {
     ) -> Result<(), DeedError> {
         let patience = if is_healing { HEALED_PATIENCE } else { ORDER_PATIENCE };
         for &node in &deed.nodes {
+            if deed.steps > 0 {
+                // It has joined already, and needs time.
+                self.cluster.start(node)?;
+                await_current(administrator, node, patience).await?;
+                continue;
+            }
             // Whatever has become of it so far: it is no member, has nothing, and joins.
             order(administrator, Order::Remove(node), patience).await?;
             if !self.cluster.is_wiped(node) {
@@ -74,9 +80,31 @@ impl Injector<'_> {
             order(administrator, Order::Add(node), patience).await?;
             self.cluster.let_in(node);
             self.cluster.start(node)?;
+            // One at a time is out.
+            self.in_force
+                .values_mut()
+                .filter(|deed| deed.takes_members_out())
+                .for_each(|deed| deed.steps = 1);
+            await_current(administrator, node, patience).await?;
         }
         Ok(())
     }
+}
+
+/// Waits until a member has caught up. Before that, a cluster that loses one more may be stuck.
+async fn await_current(
+    administrator: &dyn Administrator,
+    node: usize,
+    patience: Duration,
+) -> Result<(), DeedError> {
+    let deadline = Instant::now() + patience;
+    while !administrator.is_up_to_date(node).await {
+        if Instant::now() > deadline {
+            return Err(DeedError::Declined("it has not caught up yet".into()));
+        }
+        sleep(AGAIN).await;
+    }
+    Ok(())
 }
 
 /// Gives an order again and again until it is carried out.

@@ -13,6 +13,10 @@ impl Administrator for Nobody {
         Box::pin(async { Roles { leader: self.leader, ..Roles::default() } })
     }
 
+    fn is_up_to_date(&self, _: usize) -> Boxed<'_, bool> {
+        Box::pin(async { true })
+    }
+
     fn adds_running_nodes(&self) -> bool {
         true
     }
