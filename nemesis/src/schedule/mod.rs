@@ -1,6 +1,6 @@
 //! Which fault strikes when: a plan, as data, before anything happens.
 //!
-//! In reading order: this file is the data; [`random`] draws a schedule from a seed; [`file`] reads one that a person has
+//! In reading order: this file is the data; [`random`] draws a schedule from a seed; [`mod@file`] reads one that a person has
 //! written, in phases and sequences that `phases` turns into strikes, and `conflict` says which of them get into each
 //! other's way; [`record`] writes any schedule down so that it can be read again; [`window`] tells when something will be
 //! in force at the earliest and at the latest; [`agenda`] goes through a schedule while a run goes on; [`reduce`] looks for less that
