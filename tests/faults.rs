@@ -135,6 +135,19 @@ fn files_show_what_was_never_written() {
     }
 }
 
+/// What is chosen is struck, and nothing else.
+#[test]
+fn bits_flip_in_chosen_files() {
+    if let Some((store, ..)) = run("etcd", "bit-flip@follower", &["--files", "*.wal"]) {
+        let ledger = fs::read_to_string(store.path().join("latest/faults.jsonl")).expect("a ledger");
+        let proofs = ledger.lines().filter(|line| line.contains("\"proven\""));
+        assert!(
+            proofs.clone().count() > 0 && proofs.clone().all(|line| line.contains(".wal` reads ")),
+            "{ledger}"
+        );
+    }
+}
+
 #[test]
 fn our_nodes_make_snapshots_when_told_to() {
     strike("rafture", "snapshot", &[]);

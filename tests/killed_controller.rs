@@ -20,7 +20,7 @@ const KILLS: u64 = 20;
 /// One fault of every kind that there is, in every way that leaves something else to undo.
 const ALL: &str = "kill,kill:storm,kill:rolling,pause,partition,partition:clients,delay,loss,duplicate,reorder,corrupt,\
                    bandwidth,reset,clock,cpu,memory,twin,power-loss,torn-write,slow-disk,io-error,disk-full,\
-                   membership,wipe,transfer,snapshot";
+                   bit-flip,lost-write,misdirected-write,rollback,amnesia,membership,wipe,transfer,snapshot";
 
 /// Processes that carry this controller in their environment.
 fn children_of(controller: u32) -> Vec<String> {
@@ -99,10 +99,10 @@ fn a_run_with_all_faults_changes_nothing_of_the_machine() {
     let bystander = Bystander(std::process::Command::new("sleep").arg("600").spawn().expect("a bystander"));
     let before = Machine::now();
     let words =
-        "run --nodes 5 --time-limit 15s --interval 300ms --quiet 500ms --rate 500 --seed 12 --json --faults";
+        "run --nodes 5 --time-limit 18s --interval 300ms --quiet 500ms --rate 500 --seed 12 --json --faults";
     let ended = end(rafture(words).args([ALL, "--store"]).arg(store.path()));
-    // What comes of so many faults at once is judged elsewhere: 0 is valid, 3 is that one of them never had a chance.
-    assert!(matches!(ended.code, 0 | 3), "{}{}", ended.out, ended.err);
+    // What comes of so many faults at once, some of which take what was synced, is judged elsewhere.
+    assert!(matches!(ended.code, 0..=3), "{}{}", ended.out, ended.err);
     before.check_unchanged();
     let status = fs::read_to_string(format!("/proc/{}/status", bystander.0.id())).expect("it is there");
     assert!(status.contains("State:\tS (sleeping)"), "{status}");
@@ -119,7 +119,7 @@ fn a_run_that_is_told_to_stop_heals_first() {
     let controller = Pid::from_raw(child.id().cast_signed());
     nix::sys::signal::kill(controller, Signal::SIGINT).expect("it is there");
     let code = child.wait().expect("it ends").code();
-    assert!(matches!(code, Some(0 | 3 | 4)), "{code:?}");
+    assert!(matches!(code, Some(0..=4)), "{code:?}");
     before.check_unchanged();
     assert_eq!(children_of(controller.as_raw().cast_unsigned()), [""; 0]);
 }

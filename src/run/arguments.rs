@@ -69,6 +69,10 @@ pub struct RunArguments {
     /// How long it may take until an operation succeeds, while a majority of nodes is left alone
     #[arg(long, default_value = "10s")]
     pub serve_within: Span,
+    /// Files of a node's data whose content faults of disks make wrong (`bit-flip`, `lost-write`, `misdirected-write`): a path or a name, in
+    /// which `*` is anything and `?` any one character
+    #[arg(long, default_value = "*", value_name = "PATTERN")]
+    pub files: String,
     /// Program that `upgrade` replaces the nodes' with
     #[arg(long, value_name = "PROGRAM")]
     pub upgrade_to: Option<PathBuf>,

@@ -221,6 +221,7 @@ impl Stage {
         let disks = disks.transpose().map_err(Error::harness)?;
         let mut cluster = Cluster::new(hosts, specs).map_err(Error::harness)?;
         if let Some(disks) = disks {
+            (0..plan.nodes).for_each(|node| disks.choose(node, &plan.files));
             cluster.put_on(disks);
         }
         if let Some(program) = &plan.upgrade_to {

@@ -91,6 +91,9 @@ pub struct Plan {
     /// How long it may take until an operation succeeds, while a majority of nodes is left alone.
     #[serde(default = "serve_within")]
     pub serve_within: Span,
+    /// Files whose content faults of disks make wrong.
+    #[serde(default = "files")]
+    pub files: String,
     /// Program that nodes are upgraded to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upgrade_to: Option<PathBuf>,
@@ -161,6 +164,7 @@ impl Plan {
             heartbeat: arguments.heartbeat,
             defect: defect.map(|defect| defect.to_string()),
             serve_within: arguments.serve_within,
+            files: arguments.files.clone(),
             upgrade_to,
             check_time_limit: arguments.check_time_limit,
             schedule,
@@ -197,6 +201,11 @@ impl Plan {
 /// What plans meant that did not say.
 fn serve_within() -> Span {
     RunArguments::default().serve_within
+}
+
+/// The same of files.
+fn files() -> String {
+    RunArguments::default().files
 }
 
 /// What strikes if nobody says, on this machine and in so much time.
@@ -420,6 +429,7 @@ fn command(arguments: &RunArguments, options: &Options, faults: &str, seed: u64)
     flag("election-timeout", arguments.election_timeout.to_string(), default.election_timeout.to_string());
     flag("heartbeat", arguments.heartbeat.to_string(), default.heartbeat.to_string());
     flag("serve-within", arguments.serve_within.to_string(), default.serve_within.to_string());
+    flag("files", arguments.files.clone(), default.files);
     flag("check-time-limit", arguments.check_time_limit.to_string(), default.check_time_limit.to_string());
     for (name, value) in [
         ("rate", arguments.rate.map(|rate| rate.to_string())),

@@ -15,18 +15,8 @@ use super::files::TRIAL;
 /// How much is copied at a time.
 const PIECE: usize = 256 << 10;
 
-/// How much there is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Amount {
-    /// Regular files.
-    pub files: usize,
-    /// Bytes in them that are not zeros made ahead, by pieces.
-    pub bytes: u64,
-}
-
 /// Copies all of `from` into `to`, which must not be there; holes and zeros become holes.
-pub(super) fn copy(from: &Path, to: &Path) -> io::Result<Amount> {
-    let mut amount = Amount::default();
+pub(super) fn copy(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir(to)?;
     fs::set_permissions(to, fs::metadata(from)?.permissions())?;
     for entry in fs::read_dir(from)? {
@@ -37,39 +27,36 @@ pub(super) fn copy(from: &Path, to: &Path) -> io::Result<Amount> {
             continue;
         }
         if kind.is_dir() {
-            let inner = copy(&source, &target)?;
-            amount = Amount { files: amount.files + inner.files, bytes: amount.bytes + inner.bytes };
+            copy(&source, &target)?;
         } else if kind.is_symlink() {
             std::os::unix::fs::symlink(fs::read_link(&source)?, &target)?;
         } else if kind.is_file() {
-            let bytes = copy_file(&source, &target)?;
-            amount = Amount { files: amount.files + 1, bytes: amount.bytes + bytes };
+            copy_file(&source, &target)?;
         }
     }
-    Ok(amount)
+    Ok(())
 }
 
-fn copy_file(from: &Path, to: &Path) -> io::Result<u64> {
+fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
     let (source, target) = (File::open(from)?, File::create_new(to)?);
     let metadata = source.metadata()?;
     target.set_permissions(metadata.permissions())?;
     target.set_len(metadata.len())?;
     let mut buffer = vec![0; PIECE];
-    let (mut at, mut copied) = (0, 0);
+    let mut at = 0;
     loop {
         at = match lseek(source.as_fd(), at, Whence::SeekData) {
             Ok(start) => start,
             // There is nothing but a hole behind it.
-            Err(Errno::ENXIO) => return Ok(copied),
+            Err(Errno::ENXIO) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
         let count = source.read_at(&mut buffer, at.cast_unsigned())?;
         if count == 0 {
-            return Ok(copied);
+            return Ok(());
         }
         if buffer[..count].iter().any(|byte| *byte != 0) {
             target.write_all_at(&buffer[..count], at.cast_unsigned())?;
-            copied += count as u64;
         }
         at += count as i64;
     }

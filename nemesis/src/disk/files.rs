@@ -1,5 +1,5 @@
-//! The file system itself: whatever is asked of it is done in the folder behind it at once, slower, refused or failed if
-//! a trouble is in force; and what is not synced can be lost.
+//! The file system itself: whatever is asked of it is done in the folder behind it at once, unless it `strikes` upon a trouble that
+//! is in force; and what is not synced can be lost. How the kernel asks is in `served`.
 //!
 //! Content goes through the kernel's page cache like any other's, and nothing is held back here, so programs may map files
 //! and lock them. Files are not opened by anybody: one descriptor a file does for all.
@@ -9,7 +9,7 @@ use std::ffi::{CStr, OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -17,28 +17,20 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use fuser::{
-    BsdFileFlags, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo,
-    InitFlags, KernelConfig, LockOwner, OpenFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory,
-    ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, Request, TimeOrNow, WriteFlags,
-};
+use fuser::{Errno, FileAttr, FileType, INodeNo, OpenFlags};
 use nix::dir::Dir;
-use nix::fcntl::{AtFlags, FallocateFlags, OFlag, fallocate, openat, readlinkat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, mkdirat, mknodat};
-use nix::sys::statvfs::fstatvfs;
-use nix::unistd::{Gid, Uid, fchownat, linkat, symlinkat};
+use nix::fcntl::{AtFlags, FallocateFlags, OFlag, fallocate, openat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::contents::{self, Amount};
+use super::contents;
 use super::inode::Inode;
 use super::lies::Cause;
 use super::names::{Names, Place};
 use super::pick::{self, Bit};
-use super::trouble::{
-    Counts, ERRORS, Errors, Full, LOST_WRITES, MISDIRECTED_WRITES, READ_ERRORS, SYNC_ERRORS, Trouble,
-    Troubles, WRITE_ERRORS, Which,
-};
+use super::strikes::Fate;
+use super::trouble::{Counts, Errors, Trouble, Troubles};
 use super::undo::{Loss, Lost};
 
 /// Names in the root that begin so are the controller's own; programs do not see them in a listing.
@@ -46,38 +38,36 @@ pub(super) const OWN: &str = ".rafture-";
 /// The controller's own file, which it tries things on.
 pub(super) const TRIAL: &str = ".rafture-trial";
 /// How long the kernel may believe what it was told: only it changes anything, and it is told of what is lost.
-const TRUST: Duration = Duration::from_secs(24 * 3600);
-/// What a write can miss its place by.
-const SECTOR: u64 = 512;
+pub(super) const TRUST: Duration = Duration::from_secs(24 * 3600);
 
 /// What the file system and the controller share.
 #[derive(Debug)]
 pub(super) struct Files {
-    behind: PathBuf,
+    pub(super) behind: PathBuf,
     root_number: u64,
     table: Mutex<Table>,
     names: Mutex<Names>,
     troubles: Mutex<Troubles>,
     /// Whether there is any trouble, so that nobody has to lock it to see that there is none.
-    is_troubled: AtomicBool,
+    pub(super) is_troubled: AtomicBool,
     pub(super) counts: Counts,
     random: Mutex<ChaCha8Rng>,
     /// The next sync hangs, whatever the dice say.
-    stall_is_due: AtomicBool,
+    pub(super) stall_is_due: AtomicBool,
     /// The read that was failed last, if it was the kernel that read ahead.
-    failed_read: Mutex<Option<(u64, Range<u64>)>>,
+    pub(super) failed_read: Mutex<Option<(u64, Range<u64>)>>,
     /// Which files' content is to be struck.
-    chosen: Mutex<String>,
+    pub(super) chosen: Mutex<String>,
     /// Closed while what is not synced gets lost.
     gate: RwLock<()>,
     /// The file that the controller tries things on; it spares what is to befall a program.
-    own: AtomicU64,
+    pub(super) own: AtomicU64,
 }
 
 #[derive(Debug, Default)]
-struct Table {
+pub(super) struct Table {
     inodes: HashMap<u64, (Arc<Inode>, u64)>,
-    listings: HashMap<u64, Vec<(u64, FileType, OsString)>>,
+    pub(super) listings: HashMap<u64, Vec<(u64, FileType, OsString)>>,
     count: u64,
 }
 
@@ -88,17 +78,9 @@ pub(super) struct Stale {
     pub(super) names: Vec<Place>,
 }
 
-type Reply<T> = Result<T, Errno>;
+pub(super) type Reply<T> = Result<T, Errno>;
 
-/// What becomes of a write that is answered as if all were well.
-#[derive(Debug, Clone, Copy)]
-enum Fate {
-    Lands,
-    GetsLost,
-    LandsAt(u64),
-}
-
-fn system(error: nix::errno::Errno) -> Errno {
+pub(super) fn system(error: nix::errno::Errno) -> Errno {
     Errno::from_i32(error as i32)
 }
 
@@ -142,6 +124,8 @@ impl Files {
 
     /// From now on this is what goes wrong; `seed` decides what is left open. Gives what was asked for before.
     pub(super) fn set_trouble(&self, trouble: Trouble, seed: u64) -> Trouble {
+        // A write whose fate is sealed comes before the change: what it tells must not outlive the trouble.
+        let _closed = self.gate.write().expect("nobody panics with it");
         *self.random() = ChaCha8Rng::seed_from_u64(seed);
         let mut troubles = self.troubles();
         let before = troubles.asked();
@@ -239,10 +223,14 @@ impl Files {
                 continue;
             };
             let file = inode.file()?;
-            lost = lost.and(match (loss, dice.as_mut()) {
+            let of_file = match (loss, dice.as_mut()) {
                 (Loss::Torn(_), Some(dice)) => undo.tear(file, dice)?,
                 _ => undo.lose(file)?,
-            });
+            };
+            // What the controller loses is no loss of the program's.
+            if inode.id != self.own.load(Ordering::Relaxed) {
+                lost = lost.and(of_file);
+            }
             stale.inodes.push(inode.id);
         }
         stale.names = names.undo(kept)?;
@@ -251,7 +239,7 @@ impl Files {
     }
 
     /// Copies the whole folder as it is at the moment into `to`; whoever wants to write waits.
-    pub(super) fn copy(&self, to: &Path) -> io::Result<Amount> {
+    pub(super) fn copy(&self, to: &Path) -> io::Result<()> {
         let _closed = self.gate.write().expect("nobody panics with it");
         contents::copy(&self.behind, to)
     }
@@ -270,7 +258,7 @@ impl Files {
         Ok(names)
     }
 
-    fn table(&self) -> MutexGuard<'_, Table> {
+    pub(super) fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().expect("nobody panics with it")
     }
 
@@ -278,19 +266,19 @@ impl Files {
         self.names.lock().expect("nobody panics with it")
     }
 
-    fn troubles(&self) -> MutexGuard<'_, Troubles> {
+    pub(super) fn troubles(&self) -> MutexGuard<'_, Troubles> {
         self.troubles.lock().expect("nobody panics with it")
     }
 
-    fn random(&self) -> MutexGuard<'_, ChaCha8Rng> {
+    pub(super) fn random(&self) -> MutexGuard<'_, ChaCha8Rng> {
         self.random.lock().expect("nobody panics with it")
     }
 
-    fn pass(&self) -> RwLockReadGuard<'_, ()> {
+    pub(super) fn pass(&self) -> RwLockReadGuard<'_, ()> {
         self.gate.read().expect("nobody panics with it")
     }
 
-    fn inode(&self, number: INodeNo) -> Reply<Arc<Inode>> {
+    pub(super) fn inode(&self, number: INodeNo) -> Reply<Arc<Inode>> {
         self.table().inodes.get(&number.0).map(|(inode, _)| Arc::clone(inode)).ok_or(Errno::ESTALE)
     }
 
@@ -305,7 +293,7 @@ impl Files {
     }
 
     /// The inode behind a name, which the kernel knows from now on.
-    fn find(&self, folder: &Inode, name: &OsStr) -> Reply<(Arc<Inode>, FileAttr)> {
+    pub(super) fn find(&self, folder: &Inode, name: &OsStr) -> Reply<(Arc<Inode>, FileAttr)> {
         let at = openat(folder.at(), name, place_only(), Mode::empty()).map_err(system)?;
         let attributes = self.attributes(&fstat(&at).map_err(system)?)?;
         let mut table = self.table();
@@ -338,11 +326,11 @@ impl Files {
         })
     }
 
-    fn stat(&self, inode: &Inode) -> Reply<FileAttr> {
+    pub(super) fn stat(&self, inode: &Inode) -> Reply<FileAttr> {
         self.attributes(&fstat(inode.at()).map_err(system)?)
     }
 
-    fn forgotten(&self, number: u64, count: u64) {
+    pub(super) fn forgotten(&self, number: u64, count: u64) {
         let mut table = self.table();
         let Some((inode, lookups)) = table.inodes.get_mut(&number) else {
             return;
@@ -360,120 +348,7 @@ impl Files {
         self.table().inodes.retain(|_, (inode, lookups)| *lookups > 0 || !is_gone(inode));
     }
 
-    /// The trouble that a call on this file meets.
-    fn trouble(&self, inode: u64) -> Option<Trouble> {
-        if !self.is_troubled.load(Ordering::Relaxed) {
-            return None;
-        }
-        let mut trouble = self.troubles().left();
-        if self.own.load(Ordering::Relaxed) == inode {
-            for which in ERRORS {
-                let errors = which(&mut trouble);
-                if matches!(errors, Errors::Next(_)) {
-                    *errors = Errors::None;
-                }
-            }
-        }
-        Some(trouble)
-    }
-
-    /// Whether a call is struck by what it has `seen`; what happens a few times happens once less from then on.
-    fn strikes(&self, which: Which, seen: Errors, count: &AtomicU64) -> bool {
-        // Another call may have met it meanwhile.
-        let strikes = seen > Errors::None && self.troubles().take(which);
-        if strikes {
-            Counts::add(count);
-        }
-        strikes
-    }
-
-    fn fails(&self, which: Which, seen: Errors) -> Reply<()> {
-        match self.strikes(which, seen, &self.counts.failed) {
-            true => Err(Errno::EIO),
-            false => Ok(()),
-        }
-    }
-
-    fn delay(&self, by: Duration) {
-        if !by.is_zero() {
-            let share = self.random().random_range(1.0..1.5);
-            Counts::add(&self.counts.slowed);
-            std::thread::sleep(by.mul_f64(share));
-        }
-    }
-
-    fn stall(&self, trouble: Trouble) {
-        if trouble.stall.is_zero() {
-            return;
-        }
-        let one_in = f64::from(trouble.stall_in.max(1));
-        if self.stall_is_due.swap(false, Ordering::Relaxed) || self.random().random_bool(1.0 / one_in) {
-            Counts::add(&self.counts.stalled);
-            Counts::add(&self.counts.hanging);
-            std::thread::sleep(trouble.stall);
-            self.counts.hanging.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-
-    fn before_sync(&self, inode: u64) -> Reply<()> {
-        let Some(trouble) = self.trouble(inode) else {
-            return Ok(());
-        };
-        self.delay(trouble.slow_sync);
-        self.stall(trouble);
-        self.fails(SYNC_ERRORS, trouble.sync_errors)
-    }
-
-    /// Fails reads. Most are the kernel's own, ahead of a program's: when one of them fails, nobody hears of it, but the program
-    /// waits for the same place once more. So what is to happen once is over with the second of both.
-    fn before_read(&self, inode: u64, range: Range<u64>, flags: OpenFlags) -> Reply<()> {
-        let Some(trouble) = self.trouble(inode) else {
-            return Ok(());
-        };
-        let mut failed = self.failed_read.lock().expect("nobody panics with it");
-        let is_again = failed.as_ref().is_some_and(|(file, before)| {
-            *file == inode && before.start < range.end && range.start < before.end
-        });
-        if is_again {
-            *failed = None;
-            return Err(Errno::EIO);
-        }
-        let is_ahead = flags.0 & libc::O_DIRECT == 0 && matches!(trouble.read_errors, Errors::Next(_));
-        self.fails(READ_ERRORS, trouble.read_errors).inspect_err(|_| {
-            if is_ahead {
-                *failed = Some((inode, range));
-            }
-        })
-    }
-
-    fn before_write(&self, inode: &Inode, end: u64) -> Reply<()> {
-        let Some(trouble) = self.trouble(inode.id) else {
-            return Ok(());
-        };
-        self.delay(trouble.slow_write);
-        self.fails(WRITE_ERRORS, trouble.write_errors)?;
-        let is_longer = || inode.file().and_then(File::metadata).is_ok_and(|file| file.len() < end);
-        match trouble.full {
-            Full::No => Ok(()),
-            Full::More if !is_longer() => Ok(()),
-            Full::More | Full::Any => self.refuse(),
-        }
-    }
-
-    /// A name takes room, too.
-    fn before_name(&self) -> Reply<()> {
-        match self.trouble(0).map(|trouble| trouble.full) {
-            None | Some(Full::No) => Ok(()),
-            Some(Full::More | Full::Any) => self.refuse(),
-        }
-    }
-
-    fn refuse(&self) -> Reply<()> {
-        Counts::add(&self.counts.refused);
-        Err(Errno::ENOSPC)
-    }
-
-    fn sync(&self, number: INodeNo, only_data: bool) -> Reply<()> {
+    pub(super) fn sync(&self, number: INodeNo, only_data: bool) -> Reply<()> {
         self.before_sync(number.0)?;
         let _pass = self.pass();
         let inode = self.inode(number)?;
@@ -482,7 +357,7 @@ impl Files {
         Ok(())
     }
 
-    fn sync_folder(&self, number: INodeNo) -> Reply<()> {
+    pub(super) fn sync_folder(&self, number: INodeNo) -> Reply<()> {
         self.before_sync(number.0)?;
         let _pass = self.pass();
         let inode = self.inode(number)?;
@@ -492,51 +367,13 @@ impl Files {
         Ok(())
     }
 
-    /// What becomes of a write.
-    fn fate(&self, inode: &Inode, offset: u64, length: u64) -> Fate {
-        let Some(trouble) = self.trouble(inode.id).filter(|trouble| trouble.lies()) else {
-            return Fate::Lands;
-        };
-        let (misdirected, lost) = (trouble.misdirected_writes, trouble.lost_writes);
-        if misdirected.max(lost) == Errors::None || !self.is_chosen(inode) {
-            return Fate::Lands;
-        }
-        if let Some(place) = self.elsewhere(inode, offset, length)
-            && self.strikes(MISDIRECTED_WRITES, misdirected, &self.counts.misdirected)
-        {
-            return Fate::LandsAt(place);
-        }
-        match self.strikes(LOST_WRITES, lost, &self.counts.lost) {
-            true => Fate::GetsLost,
-            false => Fate::Lands,
-        }
-    }
-
-    fn is_chosen(&self, inode: &Inode) -> bool {
-        let Ok(path) = std::fs::read_link(inode.path()) else {
-            return false;
-        };
-        let path = path.strip_prefix(&self.behind).unwrap_or(&path);
-        let chosen = self.chosen.lock().expect("nobody panics with it");
-        path.as_os_str().as_bytes().starts_with(OWN.as_bytes()) || pick::matches(&chosen, path)
-    }
-
-    /// Another place of the file where it could come, whole sectors away, if there is any.
-    fn elsewhere(&self, inode: &Inode, offset: u64, length: u64) -> Option<u64> {
-        let end = inode.file().and_then(File::metadata).ok()?.len().max(offset + length);
-        let (own, shift) = (offset / SECTOR, offset % SECTOR);
-        let others = (end - length - shift) / SECTOR;
-        let drawn = (others > 0).then(|| self.random().random_range(0..others))?;
-        Some((if drawn < own { drawn } else { drawn + 1 }) * SECTOR + shift)
-    }
-
-    fn write_at(&self, number: INodeNo, offset: u64, data: &[u8], flags: OpenFlags) -> Reply<()> {
+    pub(super) fn write_at(&self, number: INodeNo, offset: u64, data: &[u8], flags: OpenFlags) -> Reply<()> {
         let length = data.len() as u64;
         {
             let inode = self.inode(number)?;
             self.before_write(&inode, offset + length)?;
-            let fate = self.fate(&inode, offset, length);
             let _pass = self.pass();
+            let fate = self.fate(&inode, offset, length);
             let lie = |file: &File, elsewhere: Option<u64>| -> io::Result<()> {
                 let mut shown = inode.read(offset, data.len())?.0;
                 // Behind its end, a file that gets longer holds zeros.
@@ -568,7 +405,7 @@ impl Files {
         }
     }
 
-    fn set_length(&self, inode: &Inode, length: u64) -> Reply<()> {
+    pub(super) fn set_length(&self, inode: &Inode, length: u64) -> Reply<()> {
         let old = inode.file()?.metadata()?.len();
         if length > old {
             self.before_write(inode, length)?;
@@ -579,7 +416,7 @@ impl Files {
         Ok(())
     }
 
-    fn allocate(&self, number: INodeNo, offset: u64, length: u64, mode: i32) -> Reply<()> {
+    pub(super) fn allocate(&self, number: INodeNo, offset: u64, length: u64, mode: i32) -> Reply<()> {
         let inode = self.inode(number)?;
         let mode = FallocateFlags::from_bits_truncate(mode);
         let keeps_length = mode.contains(FallocateFlags::FALLOC_FL_KEEP_SIZE);
@@ -603,7 +440,7 @@ impl Files {
     }
 
     /// Makes something at a name, by `make`.
-    fn add(
+    pub(super) fn add(
         &self,
         parent: INodeNo,
         name: &OsStr,
@@ -620,7 +457,7 @@ impl Files {
         Ok(attributes)
     }
 
-    fn make_file(&self, parent: INodeNo, name: &OsStr, mode: u32, flags: i32) -> Reply<FileAttr> {
+    pub(super) fn make_file(&self, parent: INodeNo, name: &OsStr, mode: u32, flags: i32) -> Reply<FileAttr> {
         let is_new = self.inode(parent).map(|folder| {
             fstatat(folder.at(), name, AtFlags::AT_SYMLINK_NOFOLLOW) == Err(nix::errno::Errno::ENOENT)
         })?;
@@ -633,7 +470,7 @@ impl Files {
         self.add(parent, name, false, |folder| openat(folder.at(), name, flags, mode).map(drop))
     }
 
-    fn remove(&self, parent: INodeNo, name: &OsStr, is_folder: bool) -> Reply<()> {
+    pub(super) fn remove(&self, parent: INodeNo, name: &OsStr, is_folder: bool) -> Reply<()> {
         let _pass = self.pass();
         let folder = self.inode(parent)?;
         let mut names = self.names();
@@ -648,7 +485,7 @@ impl Files {
         names.remove_folder(stat.st_ino, place).map_err(system)
     }
 
-    fn rename_to(&self, from: (INodeNo, &OsStr), to: (INodeNo, &OsStr), flags: u32) -> Reply<()> {
+    pub(super) fn rename_to(&self, from: (INodeNo, &OsStr), to: (INodeNo, &OsStr), flags: u32) -> Reply<()> {
         let _pass = self.pass();
         let (old, new) = (self.inode(from.0)?, self.inode(to.0)?);
         let mut names = self.names();
@@ -670,7 +507,7 @@ impl Files {
         names.rename(stat.st_ino, places.0, places.1, replaces, flags).map_err(system)
     }
 
-    fn list(&self, number: INodeNo) -> Reply<u64> {
+    pub(super) fn list(&self, number: INodeNo) -> Reply<u64> {
         let _pass = self.pass();
         let inode = self.inode(number)?;
         let mut folder = Dir::from_fd(File::open(inode.path())?.into()).map_err(system)?;
@@ -730,302 +567,5 @@ fn time(seconds: i64, nanoseconds: i64) -> SystemTime {
     match u64::try_from(seconds) {
         Ok(seconds) => UNIX_EPOCH + Duration::new(seconds, nanoseconds as u32),
         Err(_) => UNIX_EPOCH,
-    }
-}
-
-fn attributes_of(reply: ReplyAttr, result: Reply<FileAttr>) {
-    match result {
-        Ok(attributes) => reply.attr(&TRUST, &attributes),
-        Err(error) => reply.error(error),
-    }
-}
-
-fn entry(reply: ReplyEntry, result: Reply<FileAttr>) {
-    match result {
-        Ok(attributes) => reply.entry(&TRUST, &attributes, Generation(0)),
-        Err(error) => reply.error(error),
-    }
-}
-
-fn done(reply: ReplyEmpty, result: Reply<()>) {
-    match result {
-        Ok(()) => reply.ok(),
-        Err(error) => reply.error(error),
-    }
-}
-
-/// The file system as the kernel calls it.
-pub(super) struct Served(pub(super) Arc<Files>);
-
-impl Filesystem for Served {
-    fn init(&mut self, _: &Request, config: &mut KernelConfig) -> io::Result<()> {
-        // What an older kernel lacks makes this slower, not wrong.
-        for capability in [InitFlags::FUSE_PARALLEL_DIROPS, InitFlags::FUSE_NO_OPEN_SUPPORT] {
-            let _ = config.add_capabilities(capability);
-        }
-        let _ = config.set_max_write(1 << 20);
-        Ok(())
-    }
-
-    fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        let _pass = self.0.pass();
-        let found = self.0.inode(parent).and_then(|folder| self.0.find(&folder, name));
-        entry(reply, found.map(|(_, attributes)| attributes));
-    }
-
-    fn forget(&self, _: &Request, number: INodeNo, count: u64) {
-        self.0.forgotten(number.0, count);
-    }
-
-    fn getattr(&self, _: &Request, number: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
-        let _pass = self.0.pass();
-        attributes_of(reply, self.0.inode(number).and_then(|inode| self.0.stat(&inode)));
-    }
-
-    fn setattr(
-        &self,
-        _: &Request,
-        number: INodeNo,
-        mode: Option<u32>,
-        uid: Option<u32>,
-        gid: Option<u32>,
-        size: Option<u64>,
-        atime: Option<TimeOrNow>,
-        mtime: Option<TimeOrNow>,
-        _: Option<SystemTime>,
-        _: Option<FileHandle>,
-        _: Option<SystemTime>,
-        _: Option<SystemTime>,
-        _: Option<SystemTime>,
-        _: Option<BsdFileFlags>,
-        reply: ReplyAttr,
-    ) {
-        let set = || -> Reply<FileAttr> {
-            let inode = self.0.inode(number)?;
-            if let Some(size) = size {
-                self.0.set_length(&inode, size)?;
-            }
-            let _pass = self.0.pass();
-            if let Some(mode) = mode {
-                std::fs::set_permissions(inode.path(), std::os::unix::fs::PermissionsExt::from_mode(mode))?;
-            }
-            if uid.is_some() || gid.is_some() {
-                let (uid, gid) = (uid.map(Uid::from_raw), gid.map(Gid::from_raw));
-                fchownat(inode.at(), "", uid, gid, AtFlags::AT_EMPTY_PATH).map_err(system)?;
-            }
-            if let Some(modified) = mtime {
-                let at = |time: TimeOrNow| match time {
-                    TimeOrNow::Now => SystemTime::now(),
-                    TimeOrNow::SpecificTime(time) => time,
-                };
-                let times = std::fs::FileTimes::new().set_modified(at(modified));
-                let times = atime.map_or(times, |atime| times.set_accessed(at(atime)));
-                File::open(inode.path())?.set_times(times)?;
-            }
-            self.0.stat(&inode)
-        };
-        attributes_of(reply, set());
-    }
-
-    fn readlink(&self, _: &Request, number: INodeNo, reply: ReplyData) {
-        let _pass = self.0.pass();
-        match self.0.inode(number).and_then(|inode| readlinkat(inode.at(), "").map_err(system)) {
-            Ok(target) => reply.data(target.as_bytes()),
-            Err(error) => reply.error(error),
-        }
-    }
-
-    fn mknod(
-        &self,
-        _: &Request,
-        parent: INodeNo,
-        name: &OsStr,
-        mode: u32,
-        _: u32,
-        device: u32,
-        reply: ReplyEntry,
-    ) {
-        let (kind, mode) = (SFlag::from_bits_truncate(mode) & SFlag::S_IFMT, Mode::from_bits_truncate(mode));
-        let make = |folder: &Inode| mknodat(folder.at(), name, kind, mode, device.into());
-        entry(reply, self.0.add(parent, name, false, make));
-    }
-
-    fn mkdir(&self, _: &Request, parent: INodeNo, name: &OsStr, mode: u32, _: u32, reply: ReplyEntry) {
-        let make = |folder: &Inode| mkdirat(folder.at(), name, Mode::from_bits_truncate(mode));
-        entry(reply, self.0.add(parent, name, true, make));
-    }
-
-    fn unlink(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        done(reply, self.0.remove(parent, name, false));
-    }
-
-    fn rmdir(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        done(reply, self.0.remove(parent, name, true));
-    }
-
-    fn symlink(&self, _: &Request, parent: INodeNo, name: &OsStr, target: &Path, reply: ReplyEntry) {
-        let make = |folder: &Inode| symlinkat(target, folder.at(), name);
-        entry(reply, self.0.add(parent, name, false, make));
-    }
-
-    fn rename(
-        &self,
-        _: &Request,
-        parent: INodeNo,
-        name: &OsStr,
-        new_parent: INodeNo,
-        new_name: &OsStr,
-        flags: fuser::RenameFlags,
-        reply: ReplyEmpty,
-    ) {
-        done(reply, self.0.rename_to((parent, name), (new_parent, new_name), flags.bits()));
-    }
-
-    fn link(&self, _: &Request, number: INodeNo, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        let linked = self.0.inode(number).and_then(|inode| {
-            let make = |folder: &Inode| {
-                linkat(nix::fcntl::AT_FDCWD, &inode.path(), folder.at(), name, AtFlags::AT_SYMLINK_FOLLOW)
-            };
-            self.0.add(parent, name, false, make)
-        });
-        entry(reply, linked);
-    }
-
-    /// The kernel need not ask again: whoever may open a file does.
-    fn open(&self, _: &Request, _: INodeNo, _: OpenFlags, reply: ReplyOpen) {
-        reply.error(Errno::ENOSYS);
-    }
-
-    fn create(
-        &self,
-        _: &Request,
-        parent: INodeNo,
-        name: &OsStr,
-        mode: u32,
-        _: u32,
-        flags: i32,
-        reply: ReplyCreate,
-    ) {
-        match self.0.make_file(parent, name, mode, flags) {
-            Ok(attributes) => {
-                reply.created(
-                    &TRUST,
-                    &attributes,
-                    Generation(0),
-                    FileHandle(0),
-                    FopenFlags::FOPEN_KEEP_CACHE,
-                );
-            }
-            Err(error) => reply.error(error),
-        }
-    }
-
-    fn read(
-        &self,
-        _: &Request,
-        number: INodeNo,
-        _: FileHandle,
-        offset: u64,
-        size: u32,
-        flags: OpenFlags,
-        _: Option<LockOwner>,
-        reply: ReplyData,
-    ) {
-        let read = || -> Reply<Vec<u8>> {
-            self.0.before_read(number.0, offset..offset + u64::from(size), flags)?;
-            let _pass = self.0.pass();
-            let (bytes, is_lie) = self.0.inode(number)?.read(offset, size as usize)?;
-            if is_lie {
-                Counts::add(&self.0.counts.lied);
-            }
-            Ok(bytes)
-        };
-        match read() {
-            Ok(bytes) => reply.data(&bytes),
-            Err(error) => reply.error(error),
-        }
-    }
-
-    fn write(
-        &self,
-        _: &Request,
-        number: INodeNo,
-        _: FileHandle,
-        offset: u64,
-        data: &[u8],
-        _: WriteFlags,
-        flags: OpenFlags,
-        _: Option<LockOwner>,
-        reply: ReplyWrite,
-    ) {
-        match self.0.write_at(number, offset, data, flags) {
-            Ok(()) => reply.written(data.len() as u32),
-            Err(error) => reply.error(error),
-        }
-    }
-
-    fn fsync(&self, _: &Request, number: INodeNo, _: FileHandle, only_data: bool, reply: ReplyEmpty) {
-        done(reply, self.0.sync(number, only_data));
-    }
-
-    fn opendir(&self, _: &Request, number: INodeNo, _: OpenFlags, reply: ReplyOpen) {
-        match self.0.list(number) {
-            Ok(handle) => reply.opened(FileHandle(handle), FopenFlags::empty()),
-            Err(error) => reply.error(error),
-        }
-    }
-
-    fn readdir(&self, _: &Request, _: INodeNo, handle: FileHandle, offset: u64, mut reply: ReplyDirectory) {
-        let table = self.0.table();
-        let entries = table.listings.get(&handle.0).map_or(&[][..], Vec::as_slice);
-        for (place, (number, kind, name)) in entries.iter().enumerate().skip(offset as usize) {
-            if reply.add(INodeNo(*number), place as u64 + 1, *kind, name) {
-                break;
-            }
-        }
-        reply.ok();
-    }
-
-    fn releasedir(&self, _: &Request, _: INodeNo, handle: FileHandle, _: OpenFlags, reply: ReplyEmpty) {
-        self.0.table().listings.remove(&handle.0);
-        reply.ok();
-    }
-
-    fn fsyncdir(&self, _: &Request, number: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
-        done(reply, self.0.sync_folder(number));
-    }
-
-    fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {
-        let stat = self.0.inode(INodeNo::ROOT).and_then(|root| fstatvfs(root.at().as_fd()).map_err(system));
-        let is_full = self.0.trouble(0).is_some_and(|trouble| trouble.full > Full::No);
-        match stat {
-            Ok(stat) => {
-                let free = |blocks: u64| if is_full { 0 } else { blocks };
-                reply.statfs(
-                    stat.blocks(),
-                    free(stat.blocks_free()),
-                    free(stat.blocks_available()),
-                    stat.files(),
-                    stat.files_free(),
-                    stat.block_size() as u32,
-                    stat.name_max() as u32,
-                    stat.fragment_size() as u32,
-                );
-            }
-            Err(error) => reply.error(error),
-        }
-    }
-
-    fn fallocate(
-        &self,
-        _: &Request,
-        number: INodeNo,
-        _: FileHandle,
-        offset: u64,
-        length: u64,
-        mode: i32,
-        reply: ReplyEmpty,
-    ) {
-        done(reply, self.0.allocate(number, offset, length, mode));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! In reading order: `trouble` is what a disk does wrong, `undo` what a file held before its last sync, `names` what names
 //! there were, `lies` what shows in place of what is there, and `pick` where; `contents` is a
-//! folder as one thing; `inode` is one file, `files` the file system,
+//! folder as one thing; `inode` is one file, `files` the file system, `strikes` what its calls meet, `served` how the kernel makes them;
 //! `mount` brings it to its place, `trial` tries it out, `proof` sees whether a fault bites; and this file does all that for
 //! the nodes of a cluster.
 
@@ -14,6 +14,8 @@ mod mount;
 mod names;
 mod pick;
 mod proof;
+mod served;
+mod strikes;
 mod trial;
 mod trouble;
 mod undo;
@@ -29,7 +31,6 @@ use thiserror::Error;
 use crate::hosts::{Privilege, privilege};
 use proof::Replaced;
 
-pub use contents::Amount;
 pub use mount::{Met, Mount, enter};
 pub use pick::Bit;
 pub use proof::Subject;
@@ -165,19 +166,19 @@ impl Disks {
     ///
     /// # Errors
     /// When it cannot be copied.
-    pub fn keep(&mut self, node: usize) -> Result<Amount, DiskError> {
+    pub fn keep(&mut self, node: usize) -> Result<(), DiskError> {
         let (copy, new) = (self.beside(node, EARLIER), self.beside(node, "new"));
         let mount = &self.subject(node).mount;
         let keep = || {
             contents::clear(&new)?;
-            let amount = mount.copy(&new)?;
+            mount.copy(&new)?;
             fs::write(new.join(SIGN_NAME), [proof::SIGN])?;
             contents::clear(&copy)?;
-            fs::rename(&new, &copy).map(|()| amount)
+            fs::rename(&new, &copy)
         };
-        let amount = keep().map_err(failed("copy what is in", &self.disks[node].folder))?;
+        keep().map_err(failed("copy what is in", &self.disks[node].folder))?;
         self.disks[node].copied = Some(Instant::now());
-        Ok(amount)
+        Ok(())
     }
 
     /// Sets a node's folder back to the copy that was kept last, which is used up by that. Its own content is put aside. It must

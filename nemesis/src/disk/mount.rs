@@ -18,10 +18,10 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{getgid, getuid};
 
-use super::contents::Amount;
-use super::files::{Files, OWN, Served, TRIAL};
+use super::files::{Files, OWN, TRIAL};
 use super::lies::Cause;
 use super::pick::{Bit, files_below};
+use super::served::Served;
 use super::trial::{self, TRIAL_BYTES, Trial};
 use super::trouble::{Errors, Trouble};
 use super::undo::{Loss, Lost};
@@ -56,8 +56,6 @@ struct LiesInForce {
 /// How often programs have met a trouble, the controller's own trials among them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Met {
-    /// Calls that were slowed down.
-    pub slowed: u64,
     /// Syncs that hung, or still do.
     pub stalled: u64,
     /// Syncs that hang at the moment.
@@ -122,11 +120,6 @@ impl Mount {
         })?;
         let (shown, behind) = (shown.to_owned(), behind.to_owned());
         Ok(Mount { shown, behind, files, notifier, own, lies: Mutex::default(), _session: session })
-    }
-
-    /// Where it shows.
-    pub fn shown(&self) -> &Path {
-        &self.shown
     }
 
     /// From now on this is what goes wrong; `seed` decides what is left open.
@@ -217,7 +210,6 @@ impl Mount {
         let counts = &self.files.counts;
         let load = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
         Met {
-            slowed: load(&counts.slowed),
             stalled: load(&counts.stalled),
             hanging: load(&counts.hanging),
             failed: load(&counts.failed),
@@ -257,7 +249,7 @@ impl Mount {
     ///
     /// # Errors
     /// When it cannot be copied.
-    pub fn copy(&self, to: &Path) -> io::Result<Amount> {
+    pub fn copy(&self, to: &Path) -> io::Result<()> {
         self.files.copy(to)
     }
 

@@ -177,11 +177,21 @@ impl Subject {
     fn prove_flip(&self) -> Result<String, String> {
         let bit = self.mount.flips().pop().ok_or("no bit was drawn")??;
         let place = format!("byte {} of `{}`", bit.offset, bit.file.display());
-        let read = self.mount.attempt_on(Trial::Byte(bit.offset), &bit.file);
-        let shown = read.map_err(|error| format!("{place} cannot be read: {error}"))?.1 as u8;
-        let held = self.mount.held(&bit.file, bit.offset);
-        let held = held.map_err(|error| format!("{place} is gone: {error}"))?;
-        verdict(shown ^ held == bit.mask, format!("{place} reads {shown:#04x} and is {held:#04x}"))
+        let deadline = Instant::now() + ONCE_PATIENCE;
+        loop {
+            let read = self.mount.attempt_on(Trial::Byte(bit.offset), &bit.file);
+            let shown = read.map_err(|error| format!("{place} cannot be read: {error}"))?.1 as u8;
+            let held = self.mount.held(&bit.file, bit.offset);
+            let held = held.map_err(|error| format!("{place} is gone: {error}"))?;
+            // A page that is being written is not forgotten when it is asked for.
+            if shown ^ held == bit.mask || Instant::now() > deadline {
+                return verdict(
+                    shown ^ held == bit.mask,
+                    format!("{place} reads {shown:#04x} and is {held:#04x}"),
+                );
+            }
+            std::thread::sleep(LOOK_INTERVAL);
+        }
     }
 
     /// A write of the node's, or else one of the controller's, must not be where it should.
@@ -226,10 +236,15 @@ impl Subject {
     fn prove_lost(&self, kind: DiskFault) -> Result<String, String> {
         let Lost { files, blocks, kept_sectors, names } = self.lost;
         let kept = match kind {
-            DiskFault::TornWrite => format!(", {kept_sectors} sectors kept"),
+            DiskFault::TornWrite => format!(" ({kept_sectors} sectors kept)"),
             _ => String::new(),
         };
-        let words = format!("{blocks} unsynced blocks of {files} files{kept} and {names} names set back");
+        let words = format!(
+            "set back: {} in {}{kept}, {}",
+            counted(blocks as u64, "unsynced block"),
+            counted(files as u64, "file"),
+            counted(names as u64, "name")
+        );
         if !self.is_marked {
             return Ok(words);
         }
@@ -239,9 +254,13 @@ impl Subject {
             DiskFault::TornWrite => new < TRIAL_SECTORS && old + new == TRIAL_SECTORS,
             _ => old == TRIAL_SECTORS,
         };
-        // The file that it is seen by is one of them.
-        verdict(is_lost, format!("{words}, {old} of {TRIAL_SECTORS} marked sectors lost"))
+        // They are those of the controller's own file.
+        verdict(is_lost, format!("{words}; {old} of {TRIAL_SECTORS} sectors lost that were marked for it"))
     }
+}
+
+fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn verdict(bites: bool, words: String) -> Result<String, String> {

@@ -63,7 +63,6 @@ pub enum Full {
 /// How often programs have met a trouble.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    pub(super) slowed: AtomicU64,
     pub(super) stalled: AtomicU64,
     /// Of those, how many are still waiting.
     pub(super) hanging: AtomicU64,

@@ -130,7 +130,7 @@ impl Injector<'_> {
     ) -> Result<Vec<String>, DeedError> {
         self.excuse();
         if kind == DiskFault::Rollback {
-            deed.nodes.iter().try_for_each(|&node| self.disks_mut().keep(node).map(drop))?;
+            deed.nodes.iter().try_for_each(|&node| self.disks_mut().keep(node))?;
             let back_ms = ChaCha8Rng::seed_from_u64(deed.seed).random_range(BACK_MS);
             sleep(Duration::from_millis(back_ms)).await;
         }

@@ -60,8 +60,9 @@ impl Injector<'_> {
         is_healing: bool,
     ) -> Result<(), DeedError> {
         let patience = if is_healing { HEALED_PATIENCE } else { ORDER_PATIENCE };
-        for &node in &deed.nodes {
-            if deed.steps > 0 {
+        // So many steps are behind it as members have joined.
+        for (&node, place) in deed.nodes.iter().zip(1..) {
+            if deed.steps >= place {
                 // It has joined already, and needs time.
                 self.cluster.start(node)?;
                 await_current(administrator, node, patience).await?;
@@ -80,11 +81,11 @@ impl Injector<'_> {
             order(administrator, Order::Add(node), patience).await?;
             self.cluster.let_in(node);
             self.cluster.start(node)?;
-            // One at a time is out.
+            // There is no other deed that takes members out.
             self.in_force
                 .values_mut()
                 .filter(|deed| deed.takes_members_out())
-                .for_each(|deed| deed.steps = 1);
+                .for_each(|deed| deed.steps = place);
             await_current(administrator, node, patience).await?;
         }
         Ok(())

@@ -443,10 +443,12 @@ impl<'a> Injector<'a> {
                 let text = error.to_string();
                 let error = Some(text.clone());
                 self.note(id, &deed, State::Failed, |line| LedgerLine { error, ..line })?;
-                self.in_force.remove(&id);
-                // What a cluster does not do is for those to judge who judge the cluster.
+                // What a cluster does not do is for those to judge who judge the cluster; all else is tried again when the run ends.
                 match deed.takes_members_out() {
-                    true => Ok(()),
+                    true => {
+                        self.in_force.remove(&id);
+                        Ok(())
+                    }
                     false => Err(InjectorError::Heal(text)),
                 }
             }

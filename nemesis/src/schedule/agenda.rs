@@ -2,9 +2,8 @@
 //!
 //! It knows no clock: it is told the time, in milliseconds since the start of the run, and what has become of each episode.
 
+use super::phases::span;
 use super::{End, Episode, Schedule};
-use crate::duration::Span;
-use std::time::Duration;
 
 /// A schedule that is being carried out.
 #[derive(Debug)]
@@ -132,12 +131,10 @@ impl<'a> Agenda<'a> {
     }
 }
 
-fn span(ms: u64) -> Span {
-    Span(Duration::from_millis(ms))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::schedule::file::{Settings, read};
 

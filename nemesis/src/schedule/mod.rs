@@ -1,7 +1,7 @@
 //! Which fault strikes when: a plan, as data, before anything happens.
 //!
 //! In reading order: this file is the data; [`random`] draws a schedule from a seed; [`mod@file`] reads one that a person has
-//! written, in phases and sequences that `phases` turns into strikes, and `conflict` says which of them get into each
+//! written (key by key in `sheet`), in phases and sequences that `phases` turns into strikes, and `conflict` says which of them get into each
 //! other's way; [`record`] writes any schedule down so that it can be read again; [`window`] tells when something will be
 //! in force at the earliest and at the latest; [`agenda`] goes through a schedule while a run goes on; [`reduce`] looks for less that
 //! still fails.
@@ -13,6 +13,7 @@ mod phases;
 pub mod random;
 pub mod record;
 pub mod reduce;
+mod sheet;
 pub mod window;
 
 use std::collections::BTreeMap;

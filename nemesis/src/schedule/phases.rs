@@ -9,7 +9,8 @@ use std::time::Duration;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::file::{Complaint, Phase, Settings, Sheet, Step, Strike, Word};
+use super::file::Settings;
+use super::sheet::{Complaint, Phase, Sheet, Step, Strike, Word};
 use super::window::{Window, windows};
 use super::{End, Episode, Schedule, conflict};
 use crate::fault::NodeNumber;
