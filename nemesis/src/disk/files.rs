@@ -31,7 +31,7 @@ use super::names::{Names, Place};
 use super::pick::{self, Bit};
 use super::strikes::Fate;
 use super::trouble::{Counts, Errors, Trouble, Troubles};
-use super::undo::{Loss, Lost};
+use super::undo::{self, Loss, Lost};
 
 /// Names in the root that begin so are the controller's own; programs do not see them in a listing.
 pub(super) const OWN: &str = ".rafture-";
@@ -348,11 +348,11 @@ impl Files {
         self.table().inodes.retain(|_, (inode, lookups)| *lookups > 0 || !is_gone(inode));
     }
 
-    pub(super) fn sync(&self, number: INodeNo, only_data: bool) -> Reply<()> {
+    pub(super) fn sync(&self, number: INodeNo) -> Reply<()> {
         self.before_sync(number.0)?;
         let _pass = self.pass();
         let inode = self.inode(number)?;
-        inode.sync(only_data)?;
+        inode.sync()?;
         self.names().synced_file(inode.id);
         Ok(())
     }
@@ -361,7 +361,6 @@ impl Files {
         self.before_sync(number.0)?;
         let _pass = self.pass();
         let inode = self.inode(number)?;
-        File::open(inode.path())?.sync_all()?;
         self.names().synced_folder(inode.id);
         self.sweep();
         Ok(())
@@ -401,12 +400,12 @@ impl Files {
         }
         match flags.0 & libc::O_DSYNC {
             0 => Ok(()),
-            _ => self.sync(number, true),
+            _ => self.sync(number),
         }
     }
 
     pub(super) fn set_length(&self, inode: &Inode, length: u64) -> Reply<()> {
-        let old = inode.file()?.metadata()?.len();
+        let old = undo::length(inode.file()?)?;
         if length > old {
             self.before_write(inode, length)?;
         }

@@ -28,8 +28,8 @@ use super::undo::{Loss, Lost};
 
 /// Where the kernel speaks to file systems.
 pub(super) const DEVICE: &str = "/dev/fuse";
-/// Threads that serve a mount: one that waits for a sync must not hold up the others.
-const THREADS: usize = 4;
+/// Threads that serve a mount: those that wait for the disk must not hold up the others. More of them find their caches cold.
+const THREADS: usize = 3;
 
 /// A mounted folder. It is unmounted when this is dropped.
 #[derive(Debug)]
@@ -83,6 +83,18 @@ pub fn enter() -> io::Result<()> {
     Ok(())
 }
 
+/// Does it in a thread that does not drive others off their core when it wakes, nor do the threads that it starts. Whoever asks a file
+/// system waits for the answer anyway, and is gone in a moment.
+fn calmly<T: Send>(deed: impl FnOnce() -> T + Send) -> T {
+    let calm = || {
+        let parameters = libc::sched_param { sched_priority: 0 };
+        // SAFETY: it reads the one structure, of this thread. If it fails, the thread is as any other.
+        unsafe { libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const parameters) };
+        deed()
+    };
+    std::thread::scope(|scope| scope.spawn(calm).join()).expect("it does not panic")
+}
+
 impl Mount {
     /// Shows the folder `behind` at `shown`; what is removed waits in `limbo`. All of them must exist; `behind` and `limbo`
     /// are on one file system.
@@ -113,7 +125,7 @@ impl Mount {
             config.clone_fd = true;
             let session = Session::from_fd(served, device, SessionACL::All, config)?;
             let notifier = session.notifier();
-            Ok((notifier, session.spawn()?))
+            Ok((notifier, calmly(|| session.spawn())?))
         };
         let (notifier, session) = serve().inspect_err(|_| {
             let _ = umount2(shown, MntFlags::MNT_DETACH);

@@ -21,6 +21,7 @@ use nix::unistd::{Gid, Uid, fchownat, linkat, symlinkat};
 
 use super::files::{Files, Reply, TRUST, system};
 use super::inode::Inode;
+use super::strikes::Wait;
 use super::trouble::{Counts, Full};
 
 fn attributes_of(reply: ReplyAttr, result: Reply<FileAttr>) {
@@ -44,8 +45,31 @@ fn done(reply: ReplyEmpty, result: Reply<()>) {
     }
 }
 
+fn written(reply: ReplyWrite, data: &[u8], result: Reply<()>) {
+    match result {
+        Ok(()) => reply.written(data.len() as u32),
+        Err(error) => reply.error(error),
+    }
+}
+
 /// The file system as the kernel calls it.
 pub(super) struct Served(pub(super) Arc<Files>);
+
+impl Served {
+    /// Does something after a wait, if there is one: in a thread of its own, so that who waits holds nobody else up.
+    fn after(&self, wait: Wait, then: impl FnOnce(&Files) + Send + 'static) {
+        if wait == Wait::default() {
+            return then(&self.0);
+        }
+        let files = Arc::clone(&self.0);
+        let later = move || {
+            files.wait(wait);
+            then(&files);
+        };
+        // If there is no thread to be had, the answer goes with what was to give it, and is an error.
+        let _ = std::thread::Builder::new().name("slow-disk".into()).spawn(later);
+    }
+}
 
 impl Filesystem for Served {
     fn init(&mut self, _: &Request, config: &mut KernelConfig) -> io::Result<()> {
@@ -248,14 +272,18 @@ impl Filesystem for Served {
         _: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        match self.0.write_at(number, offset, data, flags) {
-            Ok(()) => reply.written(data.len() as u32),
-            Err(error) => reply.error(error),
+        let is_synced = flags.0 & libc::O_DSYNC != 0;
+        let sync_wait = if is_synced { self.0.sync_wait(number.0) } else { Wait::default() };
+        let wait = self.0.write_wait(number.0).and(sync_wait);
+        if wait == Wait::default() {
+            return written(reply, data, self.0.write_at(number, offset, data, flags));
         }
+        let data = data.to_vec();
+        self.after(wait, move |files| written(reply, &data, files.write_at(number, offset, &data, flags)));
     }
 
-    fn fsync(&self, _: &Request, number: INodeNo, _: FileHandle, only_data: bool, reply: ReplyEmpty) {
-        done(reply, self.0.sync(number, only_data));
+    fn fsync(&self, _: &Request, number: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
+        self.after(self.0.sync_wait(number.0), move |files| done(reply, files.sync(number)));
     }
 
     fn opendir(&self, _: &Request, number: INodeNo, _: OpenFlags, reply: ReplyOpen) {
@@ -282,7 +310,7 @@ impl Filesystem for Served {
     }
 
     fn fsyncdir(&self, _: &Request, number: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
-        done(reply, self.0.sync_folder(number));
+        self.after(self.0.sync_wait(number.0), move |files| done(reply, files.sync_folder(number)));
     }
 
     fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {

@@ -1,6 +1,5 @@
 //! What a call on a file meets while a trouble is in force: it waits, it fails, there is no room, or it is answered as if all were well.
 
-use std::fs::File;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,6 +15,7 @@ use super::trouble::{
     Counts, ERRORS, Errors, Full, LOST_WRITES, MISDIRECTED_WRITES, READ_ERRORS, SYNC_ERRORS, Trouble,
     WRITE_ERRORS, Which,
 };
+use super::undo;
 
 /// What a write can miss its place by.
 const SECTOR: u64 = 512;
@@ -26,6 +26,22 @@ pub(super) enum Fate {
     Lands,
     GetsLost,
     LandsAt(u64),
+}
+
+/// How long a call waits before anything is done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Wait {
+    /// As any such call at the moment.
+    more: Duration,
+    /// Because it hangs.
+    hang: Duration,
+}
+
+impl Wait {
+    /// First this, then that.
+    pub(super) fn and(self, other: Wait) -> Wait {
+        Wait { more: self.more + other.more, hang: self.hang + other.hang }
+    }
 }
 
 impl Files {
@@ -63,33 +79,43 @@ impl Files {
         }
     }
 
-    fn delay(&self, by: Duration) {
-        if !by.is_zero() {
-            let share = self.random().random_range(1.0..1.5);
-            std::thread::sleep(by.mul_f64(share));
-        }
+    /// How long a write takes more.
+    pub(super) fn write_wait(&self, inode: u64) -> Wait {
+        let more = self.trouble(inode).map_or(Duration::ZERO, |trouble| self.more(trouble.slow_write));
+        Wait { more, hang: Duration::ZERO }
     }
 
-    fn stall(&self, trouble: Trouble) {
-        if trouble.stall.is_zero() {
-            return;
-        }
+    /// How long a sync takes more, or hangs.
+    pub(super) fn sync_wait(&self, inode: u64) -> Wait {
+        let Some(trouble) = self.trouble(inode) else {
+            return Wait::default();
+        };
+        let more = self.more(trouble.slow_sync);
         let one_in = f64::from(trouble.stall_in.max(1));
-        if self.stall_is_due.swap(false, Ordering::Relaxed) || self.random().random_bool(1.0 / one_in) {
+        let hangs = !trouble.stall.is_zero()
+            && (self.stall_is_due.swap(false, Ordering::Relaxed) || self.random().random_bool(1.0 / one_in));
+        Wait { more, hang: if hangs { trouble.stall } else { Duration::ZERO } }
+    }
+
+    fn more(&self, least: Duration) -> Duration {
+        if least.is_zero() { least } else { least.mul_f64(self.random().random_range(1.0..1.5)) }
+    }
+
+    pub(super) fn wait(&self, wait: Wait) {
+        std::thread::sleep(wait.more);
+        if !wait.hang.is_zero() {
             Counts::add(&self.counts.stalled);
             Counts::add(&self.counts.hanging);
-            std::thread::sleep(trouble.stall);
+            std::thread::sleep(wait.hang);
             self.counts.hanging.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
     pub(super) fn before_sync(&self, inode: u64) -> Reply<()> {
-        let Some(trouble) = self.trouble(inode) else {
-            return Ok(());
-        };
-        self.delay(trouble.slow_sync);
-        self.stall(trouble);
-        self.fails(SYNC_ERRORS, trouble.sync_errors)
+        match self.trouble(inode) {
+            Some(trouble) => self.fails(SYNC_ERRORS, trouble.sync_errors),
+            None => Ok(()),
+        }
     }
 
     /// Fails reads. Most are the kernel's own, ahead of a program's: when one of them fails, nobody hears of it, but the program
@@ -118,9 +144,8 @@ impl Files {
         let Some(trouble) = self.trouble(inode.id) else {
             return Ok(());
         };
-        self.delay(trouble.slow_write);
         self.fails(WRITE_ERRORS, trouble.write_errors)?;
-        let is_longer = || inode.file().and_then(File::metadata).is_ok_and(|file| file.len() < end);
+        let is_longer = || inode.file().and_then(undo::length).is_ok_and(|length| length < end);
         match trouble.full {
             Full::No => Ok(()),
             Full::More if !is_longer() => Ok(()),
@@ -172,7 +197,7 @@ impl Files {
 
     /// Another place of the file where it could come, whole sectors away, if there is any.
     fn elsewhere(&self, inode: &Inode, offset: u64, length: u64) -> Option<u64> {
-        let end = inode.file().and_then(File::metadata).ok()?.len().max(offset + length);
+        let end = inode.file().and_then(undo::length).ok()?.max(offset + length);
         let (own, shift) = (offset / SECTOR, offset % SECTOR);
         let others = (end - length - shift) / SECTOR;
         let drawn = (others > 0).then(|| self.random().random_range(0..others))?;
