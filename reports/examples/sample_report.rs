@@ -170,6 +170,8 @@ fn results(
         seed,
         command: format!("rafture run --workload cas-register --faults kill,pause,partition --time-limit 30s --seed {seed}"),
         note: "With real processes the seed repeats the plan (operations, faults, targets), not the interleaving.".into(),
+        labels: std::collections::BTreeMap::new(),
+        lateness: None,
         started_at: UtcTime::from(SystemTime::now()).to_string(),
         clock_start_ns: 0,
         time_limit_s: RUN_S as f64,

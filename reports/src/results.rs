@@ -37,6 +37,9 @@ pub struct Results {
     /// What the seed repeats: the plan, or also the interleaving.
     #[serde(default)]
     pub note: String,
+    /// What whoever asked for the run said of it: `commit`, `campaign`, …
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
     /// UTC, RFC 3339.
     pub started_at: String,
     /// When the run's time axis begins, nanoseconds of the machine's monotonic clock: node traces carry that clock.
@@ -46,6 +49,10 @@ pub struct Results {
     pub time_limit_s: f64,
     /// Wall clock of the whole run, start and stop of the cluster included.
     pub seconds: f64,
+    /// By how much a thread that only sleeps woke too late during the run. If that is much, the machine was overloaded, and figures of
+    /// recovery and latency tell about the machine.
+    #[serde(default)]
+    pub lateness: Option<Lateness>,
     /// Successful operations per second while the clients worked.
     pub throughput: f64,
     /// What each checker said.
@@ -58,6 +65,25 @@ pub struct Results {
     pub latency: BTreeMap<String, LatencyQuantiles>,
     /// Per `f`.
     pub operations: BTreeMap<String, OperationCount>,
+}
+
+/// How late a thread woke that only slept.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Lateness {
+    /// 99 of 100 times it was no later.
+    pub p99_ms: f64,
+    /// The latest.
+    pub max_ms: f64,
+}
+
+impl Lateness {
+    /// What figures of recovery are exact to.
+    pub const EXACT_MS: f64 = 10.0;
+
+    /// Whether figures of recovery and latency tell about the machine instead.
+    pub fn is_overload(self) -> bool {
+        self.p99_ms > Lateness::EXACT_MS
+    }
 }
 
 /// One checker's word and whatever else it has to say.

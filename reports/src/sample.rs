@@ -1,12 +1,14 @@
 //! A small made-up run for tests.
 
+use std::collections::BTreeMap;
+
 use rafture_checker::history::{Event, EventKind, Process};
 use rafture_checker::verdict::Verdict;
 use serde_json::{Map, Value, json};
 
 use crate::fault::{FaultSpan, LeaderChange};
 use crate::measure::measure;
-use crate::results::{CheckerResult, Results};
+use crate::results::{CheckerResult, Lateness, Results};
 
 const MS: u64 = 1_000_000;
 
@@ -89,6 +91,8 @@ pub(crate) fn results() -> Results {
         network: "netns: root".into(),
         seed: 7,
         command: "rafture run --workload register --faults kill --seed 7".into(),
+        labels: BTreeMap::from([("commit".into(), "4f2a9c1".into())]),
+        lateness: Some(Lateness { p99_ms: 0.4, max_ms: 3.1 }),
         note: "the seed repeats the plan, not the interleaving".into(),
         started_at: "2026-07-24T09:15:02Z".into(),
         clock_start_ns: 0,

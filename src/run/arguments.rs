@@ -57,6 +57,9 @@ pub struct RunArguments {
     /// Name of this run's folder in the store; by default the system and the workload
     #[arg(long)]
     pub name: Option<String>,
+    /// Something about this run that reports and lists tell it by, such as `commit=4f2a9c1`; may be given several times
+    #[arg(long = "label", value_name = "NAME=VALUE")]
+    pub labels: Vec<String>,
     /// Range that the nodes draw their election timeouts from
     #[arg(long, default_value = "150ms..300ms")]
     pub election_timeout: Range,

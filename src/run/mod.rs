@@ -1,7 +1,7 @@
 //! `rafture run`: one test from its plan to its verdict.
 //!
 //! In reading order: `arguments` is what was typed and `plan` what it means; this file is the run itself, phase after
-//! phase; `administrator` answers what faults ask of the system; `history` writes what clients record, `progress` shows it; `judge` asks the checkers, and
+//! phase; `administrator` answers what faults ask of the system; `history` writes what clients record, `progress` shows it; `pulse` sees whether the machine keeps up; `judge` asks the checkers, and
 //! `liveness` whether the cluster served while it should have.
 
 mod administrator;
@@ -11,6 +11,7 @@ pub mod judge;
 mod liveness;
 mod plan;
 mod progress;
+mod pulse;
 
 use std::cell::Cell;
 use std::path::PathBuf;
@@ -31,7 +32,7 @@ use rafture_nemesis::injector::Injector;
 use rafture_nemesis::ledger::{Ledger, LedgerLine, State};
 use rafture_nemesis::process::NodeSpec;
 use rafture_nemesis::schedule::Episode;
-use rafture_reports::results::Results;
+use rafture_reports::results::{Lateness, Results};
 use rafture_reports::store::{RunFolder, Store, UtcTime};
 use rafture_reports::{RunView, write_reports, write_results};
 use rafture_workloads::load::{self, Load};
@@ -50,6 +51,7 @@ use administrator::Adaptor;
 use history::Watcher;
 use judge::Case;
 use progress::Scene;
+use pulse::Pulse;
 
 /// How long a cluster has to find a leader before anything is done to it.
 const READY_PATIENCE: Duration = Duration::from_secs(15);
@@ -160,6 +162,7 @@ struct Record {
     crashes: Vec<String>,
     clock: RunClock,
     healed_ns: Option<u64>,
+    lateness: Option<Lateness>,
 }
 
 impl Stage {
@@ -239,6 +242,7 @@ impl Stage {
     ) -> Result<Record, Error> {
         self.come_up().await?;
         let clock = RunClock::start();
+        let pulse = Pulse::start().map_err(Error::harness)?;
         let (halt, halted) = watch::channel(false);
         let watcher = Watcher { watch: Watch::over(self.workload.model()), halt: halt.clone() };
         let path = folder.path().join("history.jsonl");
@@ -289,6 +293,7 @@ impl Stage {
         if *halted.borrow() {
             eprintln!("{}: stopped early; healed, and now checked", plan.name);
         }
+        let lateness = pulse.stop();
         self.cluster.notice_crashes();
         let crashes = self.cluster.crashes().to_vec();
         self.cluster.stop().map_err(Error::harness)?;
@@ -299,7 +304,7 @@ impl Stage {
         let watched = written.map_err(|error| {
             Error::Harness(format!("cannot write the history: {error} (hint: is the disk full?)"))
         })?;
-        Ok(Record { history, watched, crashes, clock, healed_ns: healed_ns.get() })
+        Ok(Record { history, watched, crashes, clock, healed_ns: healed_ns.get(), lateness })
     }
 
     async fn come_up(&mut self) -> Result<(), Error> {
@@ -423,10 +428,12 @@ fn conclude(
         seed: plan.seed,
         command: plan.command.clone(),
         note: "with real processes the seed repeats the plan, not how their threads interleave".into(),
+        labels: plan.labels.clone(),
         started_at: UtcTime::from(started).to_string(),
         clock_start_ns: record.clock.start_ns(),
         time_limit_s: plan.time_limit.0.as_secs_f64(),
         seconds: began.elapsed().as_secs_f64(),
+        lateness: record.lateness,
         throughput: figures.throughput,
         checkers,
         faults: figures.faults,

@@ -3,6 +3,7 @@
 //! The plan and its seed decide what is asked and which faults strike when. With real processes they do not decide how
 //! threads interleave, so the same plan may end differently.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -59,6 +60,9 @@ pub struct Plan {
     pub options: Options,
     /// What the clients do.
     pub workload: String,
+    /// What whoever asked for it said of it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
     /// Nodes of the cluster.
     pub nodes: usize,
     /// Faults as they were asked for; nothing if a schedule was.
@@ -112,7 +116,8 @@ impl Plan {
     /// # Errors
     /// The first argument that cannot be followed, and what to try instead.
     pub fn new(arguments: &RunArguments) -> Result<Plan, Error> {
-        let options = options(&arguments.options)?;
+        let options = pairs("option", &arguments.options)?;
+        let labels = pairs("label", &arguments.labels)?;
         let system = systems::configured(&arguments.system, &options).map_err(Error::Input)?;
         let workload = workload::find(&arguments.workload).map_err(Error::Input)?;
         let defect =
@@ -149,6 +154,7 @@ impl Plan {
             system: system.name().into(),
             options,
             workload: workload.name().into(),
+            labels,
             nodes: arguments.nodes,
             faults: faults.into(),
             schedule_file: arguments.schedule.clone(),
@@ -215,17 +221,17 @@ fn usual_faults(arguments: &RunArguments) -> &'static str {
 }
 
 /// `NAME=VALUE`, each name once.
-fn options(texts: &[String]) -> Result<Options, Error> {
-    let mut options = Options::new();
+fn pairs(what: &str, texts: &[String]) -> Result<BTreeMap<String, String>, Error> {
+    let mut pairs = BTreeMap::new();
     for text in texts {
-        let Some((name, value)) = text.split_once('=') else {
-            return Err(Error::Input(format!("`{text}` is no option (hint: NAME=VALUE)")));
+        let Some((name, value)) = text.split_once('=').filter(|(name, _)| !name.is_empty()) else {
+            return Err(Error::Input(format!("`{text}` is no {what} (hint: NAME=VALUE)")));
         };
-        if options.insert(name.into(), value.into()).is_some() {
-            return Err(Error::Input(format!("the option `{name}` is given twice (hint: leave one out)")));
+        if pairs.insert(name.into(), value.into()).is_some() {
+            return Err(Error::Input(format!("the {what} `{name}` is given twice (hint: leave one out)")));
         }
     }
-    Ok(options)
+    Ok(pairs)
 }
 
 /// What not every system can do.
