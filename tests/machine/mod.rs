@@ -30,7 +30,7 @@ impl Machine {
         for folder in ["/sys/class/net", "/run/netns", "/dev/shm", "/dev/mqueue", "/run/lock"] {
             note(folder, names(Path::new(folder)).join(" "));
         }
-        note("cgroups", folders(Path::new("/sys/fs/cgroup")).join("\n"));
+        note("cgroups", cgroups().join("\n"));
         note("nftables", format!("{:?}", filter_tables()));
         for folder in ["/proc/sys/net", "/proc/sys/vm", "/proc/sys/fs", "/proc/sys/user"] {
             settings(Path::new(folder), &mut note);
@@ -63,6 +63,30 @@ fn names(folder: &Path) -> Vec<String> {
         entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     names
+}
+
+/// The topmost control groups of each hierarchy, and all below the one that this process is in: where somebody makes one who does not
+/// look for a better place. Those of others come and go.
+fn cgroups() -> Vec<String> {
+    let root = Path::new("/sys/fs/cgroup");
+    let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let mut found: Vec<String> = Vec::new();
+    for hierarchy in names(root).iter().map(|name| root.join(name)) {
+        found.extend(
+            names(&hierarchy)
+                .iter()
+                .map(|name| hierarchy.join(name))
+                .filter(|path| path.is_dir())
+                .map(|path| path.display().to_string()),
+        );
+        for line in own.lines() {
+            let path = line.rsplit(':').next().unwrap_or_default().trim_start_matches('/');
+            if !path.is_empty() {
+                found.extend(folders(&hierarchy.join(path)));
+            }
+        }
+    }
+    found
 }
 
 /// All folders in one, and those in them.
