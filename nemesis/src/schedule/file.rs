@@ -69,10 +69,10 @@ pub struct ScriptError {
 pub fn read(text: &str, settings: Settings) -> Result<Script, ScriptError> {
     let settings = Settings { text: text.to_owned(), ..settings };
     let located =
-        |complaint: Complaint| ScriptError { place: place(text, complaint.at), message: complaint.message };
+        |complaint: Complaint| ScriptError { place: Place::of(text, complaint.at), message: complaint.message };
     let sheet = sheet(text).map_err(located)?;
     let (schedule, places) = expand(&sheet, &settings).map_err(located)?;
-    Ok(Script { schedule, places: places.into_iter().map(|at| place(text, at)).collect() })
+    Ok(Script { schedule, places: places.into_iter().map(|at| Place::of(text, at)).collect() })
 }
 
 impl Settings {
@@ -82,7 +82,7 @@ impl Settings {
     }
 
     pub(super) fn line_of(&self, at: usize) -> usize {
-        place(&self.text, at).line
+        Place::of(&self.text, at).line
     }
 }
 
@@ -99,10 +99,13 @@ impl fmt::Display for Place {
     }
 }
 
-fn place(text: &str, at: usize) -> Place {
-    let before = text.get(..at).unwrap_or(text);
-    let start = before.rfind('\n').map_or(0, |end| end + 1);
-    Place { line: before.matches('\n').count() + 1, column: before[start..].chars().count() + 1 }
+impl Place {
+    /// Where so many bytes of a text stand before.
+    pub fn of(text: &str, at: usize) -> Place {
+        let before = text.get(..at).unwrap_or(text);
+        let start = before.rfind('\n').map_or(0, |end| end + 1);
+        Place { line: before.matches('\n').count() + 1, column: before[start..].chars().count() + 1 }
+    }
 }
 
 #[cfg(test)]

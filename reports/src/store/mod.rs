@@ -15,7 +15,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-pub use run_folder::RunFolder;
+pub use run_folder::{RunFolder, replace};
 pub use timestamp::UtcTime;
 
 use crate::fault::LedgerError;
@@ -117,7 +117,11 @@ impl Store {
     }
 }
 
-fn check_name(name: &str) -> Result<(), StoreError> {
+/// Whether runs can be stored under a name.
+///
+/// # Errors
+/// When it would not be one folder, or hides the links.
+pub fn check_name(name: &str) -> Result<(), StoreError> {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
     let bad = name.is_empty() || name.starts_with('.') || name == "latest" || !name.chars().all(plain);
     if bad {

@@ -86,7 +86,11 @@ impl RunFolder {
     }
 }
 
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Writes a file so that a reader sees the old bytes or the new, never a part; its folder is made if need be.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let parent = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(parent)?;
     // Temp files are private by default; a report is for everyone whom the umask lets in.
