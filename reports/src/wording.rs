@@ -1,5 +1,7 @@
 //! What reports say in the same words everywhere: the sentence for a verdict, numbers, durations.
 
+use std::borrow::Cow;
+
 use rafture_checker::verdict::Verdict;
 
 use crate::results::Results;
@@ -107,9 +109,43 @@ pub(crate) fn seconds(time_ns: u64) -> String {
     format!("{:.2} s", time_ns as f64 / 1e9)
 }
 
+/// `text` with what cannot be seen, or would change what stands around it, written out: `\u0007`. Tabs and line feeds stay.
+///
+/// Those are control characters, marks that turn the direction of writing (what they enclose reads backwards), and the two code points
+/// that XML forbids beside them.
+pub(crate) fn visible(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_invisible) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        match is_invisible(character) {
+            true => shown.push_str(&format!("\\u{:04x}", u32::from(character))),
+            false => shown.push(character),
+        }
+    }
+    Cow::Owned(shown)
+}
+
+fn is_invisible(character: char) -> bool {
+    let turns_direction =
+        matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let is_forbidden = matches!(character, '\u{fffe}' | '\u{ffff}');
+    turns_direction || is_forbidden || (character.is_control() && !matches!(character, '\n' | '\t'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cannot_be_seen_is_written_out() {
+        assert_eq!(visible("a\tb\nç 漢"), "a\tb\nç 漢");
+        assert_eq!(
+            visible("\0\x1b[31m\r\u{85}\u{202e}\u{ffff}"),
+            r"\u0000\u001b[31m\u000d\u0085\u202e\uffff"
+        );
+    }
 
     #[test]
     fn numbers_read_well() {

@@ -6,6 +6,7 @@
 use rafture_checker::history::{Event, History};
 
 use crate::fault::{FaultSpan, LeaderChange};
+use crate::junit;
 use crate::measure;
 use crate::page::{self, Counterexample};
 use crate::plot::{self, PlotData, RenderError};
@@ -44,7 +45,8 @@ pub fn write_results(folder: &RunFolder, results: &Results) -> Result<(), StoreE
     folder.write_atomic("results.json", &json)
 }
 
-/// Writes everything but `results.json`: plots, `counterexample.html` where there is one, `summary.md`, `report.html`.
+/// Writes everything but `results.json`: plots, `counterexample.html` where there is one, `summary.md`, `junit.xml`,
+/// `report.html`.
 pub fn write_reports(folder: &RunFolder, run: &RunView<'_>) -> Result<(), ReportError> {
     let operations = measure::operations(run.history);
     let plots = plot::draw(PlotData {
@@ -72,6 +74,7 @@ pub fn write_reports(folder: &RunFolder, run: &RunView<'_>) -> Result<(), Report
         None => folder.remove(COUNTEREXAMPLE)?,
     }
     folder.write_atomic("summary.md", summary.as_bytes())?;
+    folder.write_atomic("junit.xml", junit::run(run.results).as_bytes())?;
     folder.write_atomic("report.html", report.as_bytes())?;
     Ok(())
 }
