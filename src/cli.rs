@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::bench::{self, BenchArguments};
+use crate::campaign::{self, CampaignArguments};
 use crate::check::{self, CheckArguments};
 use crate::defects::{self, DefectsArguments};
 use crate::error::Error;
@@ -45,6 +46,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(RunArguments),
+    Campaign(CampaignArguments),
     Shrink(ShrinkArguments),
     Check(CheckArguments),
     History(HistoryArguments),
@@ -95,6 +97,7 @@ fn obey(command: Command) -> Result<Verdict, Error> {
     }
     match command {
         Command::Run(arguments) => run_one(&arguments),
+        Command::Campaign(arguments) => campaign::campaign(&arguments, || stop_on(RUNS_END)),
         Command::Shrink(arguments) => shrink::shrink(&arguments, stop_on_signals),
         Command::Check(arguments) => check::check(&arguments),
         Command::History(arguments) => history::history(&arguments),
@@ -124,8 +127,7 @@ fn end_with_the_reader() {
 fn run_one(arguments: &RunArguments) -> Result<Verdict, Error> {
     let plan = Plan::new(arguments)?;
     let choice: hosts::NetworkChoice = plan.network.parse().map_err(Error::Input)?;
-    // Before there is any thread. Where it is not allowed, opening hosts will find other ways, or say so.
-    let _ = hosts::seek_privilege(choice);
+    campaign::become_run(choice);
     let rafture = std::env::current_exe().map_err(Error::harness)?;
     let finished = run::run(&plan, rafture, stop_on_signals()?)?;
     if arguments.json {
@@ -137,8 +139,17 @@ fn run_one(arguments: &RunArguments) -> Result<Verdict, Error> {
     Ok(finished.results.verdict)
 }
 
-/// Says `true` at the first Ctrl-C or SIGTERM. The second ends the process; nodes and namespaces go with it.
+/// What a run does when it is told to stop.
+const HEALS: &str = "healing, checking and reporting what there is";
+/// What many runs do.
+const RUNS_END: &str = "no further run is begun, and those that are under way come to their end";
+
 fn stop_on_signals() -> Result<watch::Receiver<bool>, Error> {
+    stop_on(HEALS)
+}
+
+/// Says `true` at the first Ctrl-C or SIGTERM, and what happens then. The second ends the process; nodes and namespaces go with it.
+fn stop_on(what: &'static str) -> Result<watch::Receiver<bool>, Error> {
     let (stop, stopped) = watch::channel(false);
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::harness)?;
@@ -156,7 +167,7 @@ fn stop_on_signals() -> Result<watch::Receiver<bool>, Error> {
                 if count > 1 {
                     std::process::exit(130);
                 }
-                eprintln!("\nstopping: healing, checking and reporting what there is (again to give up)");
+                eprintln!("\nstopping: {what} (again to give up)");
                 stop.send_replace(true);
             }
         });

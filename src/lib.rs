@@ -1,10 +1,11 @@
 //! A chaos-testing suite for consensus systems: real node processes under faults, judged by what their clients saw.
 //!
-//! In reading order: [`cli`] is what is typed; [`run`] is one test from plan to verdict; [`check`], [`report`],
+//! In reading order: [`cli`] is what is typed; [`run`] is one test from plan to verdict, [`campaign`] a night of many; [`check`], [`report`],
 //! [`shrink`], [`history`], [`defects`], [`lists`] and [`node`] are the other commands; [`budget`], [`history_file`], [`witness_file`], [`duration`] and [`error`] are what they share.
 
 pub mod bench;
 pub mod budget;
+pub mod campaign;
 pub mod check;
 pub mod cli;
 mod command_line;

@@ -76,7 +76,8 @@ fn last_words(log: &Path) -> String {
 /// If this process is a run of a campaign, it ends when that ends. To be called once the process has the privileges that it is to
 /// have: who gets others is not told any more.
 pub(crate) fn follow() {
-    let Some(parent) = std::env::var(PARENT_VARIABLE).ok().and_then(|parent| parent.parse::<i32>().ok()) else {
+    let Some(parent) = std::env::var(PARENT_VARIABLE).ok().and_then(|parent| parent.parse::<i32>().ok())
+    else {
         return;
     };
     let _ = prctl::set_pdeathsig(Signal::SIGKILL);

@@ -142,7 +142,10 @@ fn parse(text: &str) -> Result<Campaign, Complaint> {
     let top = parsed.get_ref();
     known(top, &TOP)?;
     let Some(name) = top.get("name") else {
-        return Err(Complaint { at: 0, message: "a campaign needs a name (hint: name = \"nightly\")".into() });
+        return Err(Complaint {
+            at: 0,
+            message: "a campaign needs a name (hint: name = \"nightly\")".into(),
+        });
     };
     store::check_name(text_of(name)?).map_err(|error| complain(name, &error))?;
     let (axes, seeds) = matrix(top.get("matrix"))?;
@@ -179,7 +182,8 @@ fn matrix(value: Option<&Spanned<DeValue<'_>>>) -> Result<(Vec<Vec<Flag>>, Seeds
             continue;
         }
         let DeValue::Array(values) = value.get_ref() else {
-            let message = format!("`{}` in [matrix] is a list (hint: one value stands in [run])", key.get_ref());
+            let message =
+                format!("`{}` in [matrix] is a list (hint: one value stands in [run])", key.get_ref());
             return Err(complain(value, &message));
         };
         if values.is_empty() {
@@ -201,7 +205,8 @@ fn flags(value: &Spanned<DeValue<'_>>) -> Result<Vec<Flag>, Complaint> {
                 }
             }
             DeValue::Array(_) => {
-                let message = format!("`{}` in [run] is one value (hint: a list stands in [matrix])", key.get_ref());
+                let message =
+                    format!("`{}` in [run] is one value (hint: a list stands in [matrix])", key.get_ref());
                 return Err(complain(value, &message));
             }
             _ => flags.push(flag(key, value)?),
@@ -316,10 +321,13 @@ impl Campaign {
     fn combinations(&self) -> Vec<Vec<&Flag>> {
         let mut all: Vec<Vec<&Flag>> = vec![Vec::new()];
         for axis in &self.axes {
-            let longer = |one: Vec<&'_ Flag>| -> Vec<Vec<&Flag>> {
-                axis.iter().map(|flag| one.iter().copied().chain([flag]).collect()).collect()
-            };
-            all = all.into_iter().flat_map(longer).collect();
+            let mut longer = Vec::new();
+            for one in &all {
+                longer.extend(
+                    axis.iter().map(|flag| one.iter().copied().chain([flag]).collect::<Vec<&Flag>>()),
+                );
+            }
+            all = longer;
         }
         all
     }
@@ -350,7 +358,9 @@ impl Campaign {
     /// Whether every combination can be.
     fn check(&self) -> Result<(), Complaint> {
         for axis in &self.axes {
-            if let Some(both) = self.fixed.iter().find(|flag| flag.name == axis[0].name && flag.name != "option") {
+            if let Some(both) =
+                self.fixed.iter().find(|flag| flag.name == axis[0].name && flag.name != "option")
+            {
                 let message = format!("`{}` stands in [matrix] as well (hint: leave it out here)", both.name);
                 return Err(Complaint { at: both.at, message });
             }
@@ -366,7 +376,8 @@ impl Campaign {
             return Err(Complaint { at: 0, message });
         }
         for combination in combinations {
-            let words: Vec<String> = self.fixed.iter().chain(combination.iter().copied()).map(Flag::word).collect();
+            let words: Vec<String> =
+                self.fixed.iter().chain(combination.iter().copied()).map(Flag::word).collect();
             let mut arguments = arguments(&words);
             arguments.seed = Some(1);
             Plan::new(&arguments).map_err(|error| self.blame(&combination, &error.to_string()))?;
@@ -380,8 +391,13 @@ impl Campaign {
         let is_named = |flag: &&Flag| message.contains(&format!("`{}`", flag.value));
         let is_meant = |flag: &&Flag| message.contains(&flag.name) || message.contains(&flag.value);
         let flag = all().find(is_named).or_else(|| all().find(is_meant)).or_else(|| all().last());
-        let with: Vec<String> = combination.iter().map(|flag| format!("{} = {}", flag.name, flag.value)).collect();
-        let with = if with.is_empty() { String::new() } else { format!(" (in the combination {})", with.join(", ")) };
+        let with: Vec<String> =
+            combination.iter().map(|flag| format!("{} = {}", flag.name, flag.value)).collect();
+        let with = if with.is_empty() {
+            String::new()
+        } else {
+            format!(" (in the combination {})", with.join(", "))
+        };
         Complaint { at: flag.map_or(0, |flag| flag.at), message: format!("{message}{with}") }
     }
 

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use nix::fcntl::{Flock, FlockArg};
 use rafture_checker::verdict::Verdict;
@@ -36,6 +36,8 @@ pub(super) const CAMPAIGN: &str = "campaign";
 pub(super) const NIGHT: &str = "night";
 pub(super) const CELL: &str = "cell";
 
+/// How long a run takes to end whose campaign was killed.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// What nodes and clients have written of a run.
 const WRITTEN: [&str; 2] = ["nodes", "history.jsonl"];
 /// What people look at.
@@ -93,7 +95,8 @@ impl std::str::FromStr for Shard {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Shard, String> {
-        let parts = text.split_once('/').and_then(|(number, of)| Some((number.parse().ok()?, of.parse().ok()?)));
+        let parts =
+            text.split_once('/').and_then(|(number, of)| Some((number.parse().ok()?, of.parse().ok()?)));
         parts
             .filter(|(number, of)| (1..=*of).contains(number))
             .map(|(number, of)| Shard { number, of })
@@ -122,12 +125,15 @@ impl NightFolder {
         let night = asked.map(str::to_owned).or(last).unwrap_or(fresh);
         rafture_reports::store::check_name(&night).map_err(Error::input)?;
         let path = nights.join(&night);
-        fs::create_dir_all(path.join("cells")).and_then(|()| fs::create_dir_all(path.join("logs"))).map_err(|error| {
-            Error::Input(format!("cannot write the night `{}`: {error}", path.display()))
-        })?;
+        fs::create_dir_all(path.join("cells"))
+            .and_then(|()| fs::create_dir_all(path.join("logs")))
+            .map_err(|error| Error::Input(format!("cannot write the night `{}`: {error}", path.display())))?;
         let lock = File::create(path.join("lock")).map_err(Error::harness)?;
         let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock).map_err(|_| {
-            Error::Input(format!("another campaign is at the night `{}` (hint: --night NAME)", path.display()))
+            Error::Input(format!(
+                "another campaign is at the night `{}` (hint: --night NAME)",
+                path.display()
+            ))
         })?;
         let record = match read::<Record>(&path.join("night.json")) {
             Ok(record) if record.file == campaign.text && record.shards == [shard] => record,
@@ -200,17 +206,24 @@ impl NightFolder {
         let done: Vec<usize> = self.entries()?.iter().map(|entry| entry.cell).collect();
         let mut adopted = 0;
         for name in names(&self.store.join(&self.record.name)) {
-            let Ok(folder) = RunFolder::open(self.store.join(&self.record.name).join(&name)) else { continue };
-            let plan = folder.read("plan.json").ok().and_then(|text| serde_json::from_str::<Plan>(&text).ok());
-            let Some(plan) = plan.filter(|plan| plan.labels.get(NIGHT) == Some(&self.record.night)) else { continue };
+            let Ok(folder) = RunFolder::open(self.store.join(&self.record.name).join(&name)) else {
+                continue;
+            };
+            let plan =
+                folder.read("plan.json").ok().and_then(|text| serde_json::from_str::<Plan>(&text).ok());
+            let Some(plan) = plan.filter(|plan| plan.labels.get(NIGHT) == Some(&self.record.night)) else {
+                continue;
+            };
+            // Nobody else makes runs of this night now: it is about to end, as whoever began it has.
+            wait_for_end(&plan.controller)?;
             let is_whole = folder.path().join("results.json").exists();
-            if !is_whole && !clean::is_alive(&plan.controller) {
+            if !is_whole {
                 fs::remove_dir_all(folder.path()).map_err(Error::harness)?;
                 continue;
             }
             let cell = plan.labels.get(CELL).and_then(|cell| cell.parse::<usize>().ok());
             let cell = cell.and_then(|cell| cells.get(cell)).filter(|cell| !done.contains(&cell.index));
-            if let Some(cell) = cell.filter(|_| is_whole) {
+            if let Some(cell) = cell {
                 self.finish(cell, &folder, keep)?;
                 adopted += 1;
             }
@@ -244,6 +257,19 @@ impl NightFolder {
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
+}
+
+fn wait_for_end(controller: &str) -> Result<(), Error> {
+    let deadline = Instant::now() + PATIENCE;
+    while clean::is_alive(controller) {
+        if Instant::now() > deadline {
+            return Err(Error::Harness(format!(
+                "process {controller} makes a run of this night and does not end (hint: kill it)"
+            )));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
 }
 
 /// What is stored of a night, as one thing.
@@ -328,8 +354,10 @@ fn prune(run: &Path, keep: Keep) -> io::Result<()> {
 /// Names in a folder, sorted; none if it is not there.
 pub(super) fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut names: Vec<String> =
-        entries.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| name != "latest").collect();
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| name != "latest")
+        .collect();
     names.sort();
     names
 }
@@ -341,12 +369,18 @@ pub(super) fn read<T: DeserializeOwned>(path: &Path) -> io::Result<T> {
 pub(super) fn write(path: &Path, value: &impl Serialize) -> Result<(), Error> {
     let mut text = serde_json::to_vec_pretty(value).expect("plain data");
     text.push(b'\n');
-    replace(path, &text)
-        .map_err(|error| Error::Harness(format!("cannot write `{}`: {error} (hint: is the disk full?)", path.display())))
+    replace(path, &text).map_err(|error| {
+        Error::Harness(format!("cannot write `{}`: {error} (hint: is the disk full?)", path.display()))
+    })
 }
 
 /// Labels of a run of this night.
-pub(super) fn labels(campaign: &Campaign, record: &Record, cell: &str, more: &BTreeMap<String, String>) -> Vec<String> {
+pub(super) fn labels(
+    campaign: &Campaign,
+    record: &Record,
+    cell: &str,
+    more: &BTreeMap<String, String>,
+) -> Vec<String> {
     let own = [(CAMPAIGN, record.name.as_str()), (NIGHT, record.night.as_str()), (CELL, cell)];
     let own = own.map(|(name, value)| (name.to_owned(), value.to_owned()));
     // What is said on the command line goes before what stands in the file.

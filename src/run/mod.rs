@@ -45,6 +45,7 @@ use tokio::time::{sleep, timeout};
 
 pub use arguments::RunArguments;
 pub use plan::Plan;
+pub(crate) use plan::pairs;
 
 use crate::error::Error;
 use administrator::Adaptor;

@@ -221,7 +221,7 @@ fn usual_faults(arguments: &RunArguments) -> &'static str {
 }
 
 /// `NAME=VALUE`, each name once.
-fn pairs(what: &str, texts: &[String]) -> Result<BTreeMap<String, String>, Error> {
+pub(crate) fn pairs(what: &str, texts: &[String]) -> Result<BTreeMap<String, String>, Error> {
     let mut pairs = BTreeMap::new();
     for text in texts {
         let Some((name, value)) = text.split_once('=').filter(|(name, _)| !name.is_empty()) else {

@@ -68,8 +68,10 @@ pub struct ScriptError {
 /// The first thing that is wrong with it, and where.
 pub fn read(text: &str, settings: Settings) -> Result<Script, ScriptError> {
     let settings = Settings { text: text.to_owned(), ..settings };
-    let located =
-        |complaint: Complaint| ScriptError { place: Place::of(text, complaint.at), message: complaint.message };
+    let located = |complaint: Complaint| ScriptError {
+        place: Place::of(text, complaint.at),
+        message: complaint.message,
+    };
     let sheet = sheet(text).map_err(located)?;
     let (schedule, places) = expand(&sheet, &settings).map_err(located)?;
     Ok(Script { schedule, places: places.into_iter().map(|at| Place::of(text, at)).collect() })
