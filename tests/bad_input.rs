@@ -36,6 +36,57 @@ fn runs_that_cannot_be() {
 }
 
 #[test]
+fn campaigns_that_cannot_be() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("night.toml");
+    let file = path.display().to_string();
+    let check = |text: &str, expected: &[&str]| {
+        fs::write(&path, text).expect("a file");
+        let store = folder.path().join("runs");
+        refused(&format!("campaign {file} --store {}", store.display()), expected);
+        assert!(!store.exists(), "it is said before there is a run");
+    };
+    let named = |rest: &str| format!("rafture: {file}:{rest}");
+    check("", &[&named("1:1: a campaign needs a name")]);
+    check("name = \"../up\"", &[&named("1:8: `../up` cannot name a run")]);
+    check(
+        "name = \"n\"\ntime = \"8h\"",
+        &[&named("2:1: unknown key `time`"), "hint: one of name, time-budget"],
+    );
+    check("name = \"n\"\n[matrix]\nfualts = [\"kill\"]", &[&named("3:1: unknown key `fualts`"), "interval"]);
+    check("name = \"n\"\n[matrix]\nfaults = \"kill\"", &[&named("3:10: `faults` in [matrix] is a list")]);
+    check("name = \"n\"\n[matrix]\nfaults = []", &[&named("3:10: this list is empty")]);
+    check("name = \"n\"\n[matrix]\nseeds = 0", &[&named("3:9: this is to be at least 1")]);
+    check("name = \"n\"\n[run]\nseed = 3", &[&named("3:1: `seed` is not chosen here")]);
+    check("name = \"n\"\n[run]\ntime-limit = \"6 parsecs\"", &[&named("3:14: "), "no duration"]);
+    check("name = \"n\"\n[run]\nfaults = \"meteor\"", &[&named("3:10: unknown fault `meteor`")]);
+    check(
+        "name = \"n\"\n[matrix]\nnodes = [3, 99]",
+        &[&named("3:13: 99 nodes are not possible"), "nodes = 99"],
+    );
+    check(
+        "name = \"n\"\n[matrix]\nsystem = [\"rafture\", \"etcd\"]\nfaults = [\"kill\", \"snapshot\"]",
+        &[
+            &named("3:22: `etcd` cannot be asked for `snapshot`"),
+            "in the combination system = etcd, faults = snapshot",
+        ],
+    );
+    check(
+        "name = \"n\"\n[run]\nfaults = \"kill\"\n[matrix]\nfaults = [\"pause\"]",
+        &[&named("3:10: `faults` stands in [matrix]")],
+    );
+    check("name = \"n\"\n[canary]\ndefect = \"typo\"", &[&named("2:1: unknown defect `typo`")]);
+    check("name = \"n\"\n[retention]\npassed = \"some\"", &[&named("3:10: `some` cannot be kept")]);
+    check("name = \"n\"\n[matrix\n", &[&named("2:8: ")]);
+    fs::write(&path, "name = \"n\"").expect("a file");
+    refused(&format!("campaign {file} --shard 3/2"), &["`3/2` is no shard", "1/4"]);
+    refused(&format!("campaign {file} --jobs 0"), &["0 clusters at once are not possible"]);
+    refused(&format!("campaign {file} --label commit"), &["`commit` is no label"]);
+    refused("campaign /nowhere.toml", &["cannot read `/nowhere.toml`"]);
+    refused("campaign merge /nowhere --store /tmp/unused", &["`/nowhere` is no store"]);
+}
+
+#[test]
 fn schedules_that_cannot_be() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("night.toml");

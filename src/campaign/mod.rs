@@ -46,7 +46,7 @@ pub struct CampaignArguments {
     file: Option<PathBuf>,
     /// Which part of the night is this machine's: `1/4` is the first of four
     #[arg(long, value_name = "I/N")]
-    shard: Option<Shard>,
+    shard: Option<String>,
     /// Clusters at once [default: what the file says, or one for every two cores]
     #[arg(long, value_name = "COUNT")]
     jobs: Option<usize>,
@@ -101,7 +101,8 @@ pub fn campaign(
     let path = arguments.file.as_deref().expect("it is required");
     let campaign = file::read(path)?;
     let labels = crate::run::pairs("label", &arguments.labels)?;
-    let shard = arguments.shard.unwrap_or(Shard::WHOLE);
+    let shard = arguments.shard.as_deref().map(str::parse::<Shard>).transpose().map_err(Error::Input)?;
+    let shard = shard.unwrap_or(Shard::WHOLE);
     let jobs = arguments.jobs.or(campaign.jobs).unwrap_or_else(usual_jobs);
     if !(1..=JOBS_MAX).contains(&jobs) {
         return Err(Error::Input(format!(
