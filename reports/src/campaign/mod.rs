@@ -299,3 +299,132 @@ fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    fn entry(cell: usize, verdict: Verdict, cause: Option<(&str, &str)>) -> Entry {
+        let results = sample::results();
+        let cause = cause.map(|(anomaly, fault)| Cause {
+            system: "rafture".into(),
+            oracle: "linearizability".into(),
+            anomaly: anomaly.into(),
+            fault: fault.into(),
+        });
+        Entry { verdict, cause, ..Entry::of(cell, format!("register · seed {cell}"), &results, &[]) }
+    }
+
+    fn night(entries: Vec<Entry>) -> Night {
+        Night {
+            name: "nightly".into(),
+            night: "20261126T020000".into(),
+            cells: 8,
+            share: 8,
+            entries,
+            canaries: Vec::new(),
+            stopped: None,
+            before: None,
+        }
+    }
+
+    fn failing() -> Night {
+        night(vec![
+            entry(0, Verdict::Valid, None),
+            entry(1, Verdict::Invalid, Some(("stale read", "partition"))),
+            entry(2, Verdict::Invalid, Some(("lost update", "kill"))),
+            entry(3, Verdict::Invalid, Some(("stale read", "partition"))),
+            entry(4, Verdict::Vacuous, Some(("", ""))),
+        ])
+    }
+
+    #[test]
+    fn failures_of_one_cause_are_one_group_and_the_worst_come_first() {
+        let night = failing();
+        let groups: Vec<(String, usize)> =
+            night.groups().iter().map(|group| (group.cause.to_string(), group.entries.len())).collect();
+        assert_eq!(
+            groups,
+            [
+                ("stale read after `partition` (rafture, linearizability)".to_owned(), 2),
+                ("lost update after `kill` (rafture, linearizability)".to_owned(), 1),
+                ("linearizability (rafture, linearizability)".to_owned(), 1),
+            ]
+        );
+        assert_eq!(night.verdict(), Verdict::Invalid);
+    }
+
+    #[test]
+    fn a_night_knows_what_is_new_what_is_gone_and_what_has_moved() {
+        let mut before = failing();
+        before.night = "20261125T020000".into();
+        let mut night = night(vec![
+            Entry {
+                recovery: OutageQuantiles { p50_ms: Some(504.0), ..Default::default() },
+                ..entry(0, Verdict::Valid, None)
+            },
+            entry(1, Verdict::Invalid, Some(("stale read", "partition"))),
+            entry(2, Verdict::Invalid, Some(("dirty read", "clock"))),
+        ]);
+        assert!(
+            night.groups().iter().all(|group| group.is_new.is_none()),
+            "nothing is known of former nights"
+        );
+        night.before = Some(before.as_former());
+        let new: Vec<Option<bool>> = night.groups().iter().map(|group| group.is_new).collect();
+        assert_eq!(new, [Some(true), Some(false)], "dirty read is new, stale read is not");
+        let gone: Vec<String> = night.gone().iter().map(|cause| cause.anomaly.clone()).collect();
+        assert_eq!(gone, ["lost update", ""]);
+        let text = markdown(&night);
+        assert!(text.contains("| **new** |") && text.contains("| known |"), "{text}");
+        assert!(text.contains("outage p50 +100 %"), "{text}");
+        assert!(text.contains("gone since 20261125T020000: lost update after"), "{text}");
+    }
+
+    #[test]
+    fn runs_of_a_busy_machine_and_runs_that_failed_are_no_figures() {
+        let mut entries = failing().entries;
+        entries.push(Entry { is_overloaded: true, ..entry(5, Verdict::Valid, None) });
+        let night = night(entries);
+        assert_eq!(night.figures()["rafture"].runs, 1);
+        assert!(
+            markdown(&night).contains("1 of 6 runs are left out of these figures"),
+            "{}",
+            markdown(&night)
+        );
+    }
+
+    #[test]
+    fn a_night_proves_nothing_if_its_canary_survives_or_nothing_ran() {
+        let mut calm = night(vec![entry(0, Verdict::Valid, None)]);
+        assert_eq!(calm.verdict(), Verdict::Valid);
+        calm.canaries.push(Canary {
+            defect: "read-local".into(),
+            is_found: false,
+            tries: 3,
+            sentence: "All is well.".into(),
+            command: "rafture run --defect read-local".into(),
+        });
+        assert_eq!(calm.verdict(), Verdict::Vacuous);
+        assert!(markdown(&calm).contains("canary `read-local` survived 3 runs"), "{}", markdown(&calm));
+        assert_eq!(night(Vec::new()).verdict(), Verdict::Vacuous);
+    }
+
+    #[test]
+    fn what_systems_say_is_no_markup() {
+        let hostile = "<img src=x onerror=alert(1)> | `x`\n# heading\u{1b}[2J";
+        let message = Entry::broken(0, hostile.into(), "etcd", hostile.into(), hostile.into(), 1.0);
+        let night = night(vec![message]);
+        let text = markdown(&night);
+        for bad in ["\n# heading", "\u{1b}"] {
+            assert!(!text.contains(bad) && !terminal(&night).contains(bad), "{bad:?} in {text}");
+        }
+        // In code, nothing is markup.
+        let outside: String =
+            text.split("```").step_by(2).flat_map(|part| part.split('`').step_by(2)).collect();
+        assert!(!outside.contains("<img"), "{outside}");
+        let fences = text.lines().filter(|line| line.trim_start().starts_with("```")).count();
+        assert_eq!(fences, 2, "{text}");
+    }
+}

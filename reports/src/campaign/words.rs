@@ -36,14 +36,14 @@ pub fn markdown(night: &Night) -> String {
     for group in &groups {
         let first = group.entries[0];
         let place =
-            first.run.as_deref().map_or_else(|| cell(&first.sentence), |run| format!("`{}`", cell(run)));
+            first.run.as_deref().map_or_else(|| cell(&first.sentence), |run| format!("`{}`", code(run)));
         let _ = writeln!(
             text,
             "| {} | {} | {} | {place} | `{}` |",
             cell(&group.cause.to_string()),
             group.entries.len(),
             new_words(group),
-            cell(&first.command)
+            code(&first.command)
         );
     }
     if !groups.is_empty() {
@@ -68,8 +68,8 @@ fn details(text: &mut String, group: &Group<'_>) {
             "- {}: {} (`{}`)\n\n  ```sh\n  {}\n  ```",
             cell(&entry.title),
             cell(&entry.sentence),
-            cell(run),
-            entry.command.replace('\n', " ")
+            code(run),
+            plain(&entry.command)
         );
     }
     let more = group.entries.len().saturating_sub(LISTED_MAX);
@@ -147,7 +147,7 @@ fn canary_words(canary: &Canary) -> String {
         false => format!(
             "canary `{}` survived {tries}: a night like this one proves nothing (`{}`)",
             canary.defect,
-            cell(&canary.command)
+            code(&canary.command)
         ),
     }
 }
@@ -213,6 +213,11 @@ pub fn terminal(night: &Night) -> String {
         );
     }
     text
+}
+
+/// Text for a piece of code within a line, where nothing is markup but its end.
+fn code(text: &str) -> String {
+    plain(text).replace('|', "\\|").replace('`', "'")
 }
 
 /// Text that cannot end a table cell, a line or a piece of code, and is no HTML.
