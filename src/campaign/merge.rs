@@ -70,7 +70,7 @@ pub(super) fn merge(arguments: &MergeArguments) -> Result<Verdict, Error> {
         let record: Record = record(&path)?;
         let night = night::night(&path, &record)?;
         night::write_summaries(&path, &night)?;
-        println!("summary: {}", path.join("summary.md").display());
+        println!("page: {}", path.join("night.html").display());
         print!("{}", terminal(&night));
         verdicts.push(night.verdict());
     }

@@ -129,7 +129,7 @@ pub fn campaign(
     if arguments.json {
         println!("{}", json!({ "verdict": verdict, "folder": work.folder.path(), "night": night }));
     } else {
-        println!("summary: {}", work.folder.path().join("summary.md").display());
+        println!("page: {}", work.folder.path().join("night.html").display());
         print!("{}", terminal(&night));
     }
     Ok(verdict)

@@ -6,7 +6,7 @@
 //!   cells/17.json         one run that is over
 //!   canaries.json         planted bugs that were looked for
 //!   logs/17.log           what a run said, if it failed
-//!   summary.json summary.md junit.xml
+//!   night.html summary.json summary.md junit.xml
 //! ```
 //!
 //! The one idea: a run carries its night and its cell as labels, so a run that is over counts even if nobody was left to write that
@@ -299,6 +299,9 @@ pub(super) fn write_summaries(path: &Path, night: &Night) -> Result<(), Error> {
     let put = |file: &str, text: &str| replace(&path.join(file), text.as_bytes()).map_err(Error::harness);
     put("summary.md", &rafture_reports::campaign::markdown(night))?;
     put("junit.xml", &junit::xml(&night.name, &cases(night)))?;
+    // From a night's folder, three up is the store.
+    let page = rafture_reports::campaign::html(night, &|run| format!("../../../{run}/report.html"));
+    put("night.html", &page)?;
     write(&path.join("summary.json"), night)
 }
 

@@ -1,8 +1,9 @@
 //! A night of a campaign as one thing: what ran, what failed and for which cause, what is new, what has moved.
 //!
 //! Plain data and pure functions; who starts runs, and where a night is kept, is not known here. `words` says it all in Markdown
-//! and for a terminal.
+//! and for a terminal, `page` shows it.
 
+mod page;
 mod words;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use crate::fault::FaultSpan;
 use crate::results::{OutageQuantiles, Results};
 use crate::wording;
 
+pub use page::html;
 pub use words::{markdown, terminal};
 
 /// What is kept of one run of a night, whatever becomes of its folder.
@@ -420,6 +422,8 @@ mod tests {
         for bad in ["\n# heading", "\u{1b}"] {
             assert!(!text.contains(bad) && !terminal(&night).contains(bad), "{bad:?} in {text}");
         }
+        let page = html(&night, &|run| format!("../{run}"));
+        assert!(!page.contains("<img") && !page.contains('\u{1b}'), "{page}");
         // In code, nothing is markup.
         let outside: String =
             text.split("```").step_by(2).flat_map(|part| part.split('`').step_by(2)).collect();

@@ -112,7 +112,7 @@ fn figures(text: &mut String, night: &Night) {
     }
 }
 
-fn moved(now: &Figures, before: Option<&Figures>) -> String {
+pub(super) fn moved(now: &Figures, before: Option<&Figures>) -> String {
     let Some(before) = before else {
         return "–".into();
     };
@@ -128,7 +128,7 @@ fn moved(now: &Figures, before: Option<&Figures>) -> String {
     changes.into_iter().flatten().collect::<Vec<String>>().join(", ")
 }
 
-fn former(night: &Night) -> &str {
+pub(super) fn former(night: &Night) -> &str {
     night.before.as_ref().map_or("the night before", |before| &before.night)
 }
 
@@ -140,7 +140,7 @@ fn new_words(group: &Group<'_>) -> &'static str {
     }
 }
 
-fn canary_words(canary: &Canary) -> String {
+pub(super) fn canary_words(canary: &Canary) -> String {
     let tries = if canary.tries == 1 { "1 run".to_owned() } else { format!("{} runs", canary.tries) };
     match canary.is_found {
         true => format!("canary `{}` was found in {tries}: {}", canary.defect, cell(&canary.sentence)),
@@ -153,7 +153,7 @@ fn canary_words(canary: &Canary) -> String {
 }
 
 /// What ran, in a sentence.
-fn sentence(night: &Night) -> String {
+pub(super) fn sentence(night: &Night) -> String {
     let counts = VERDICTS.map(|verdict| (verdict, night.count(verdict)));
     let counts: Vec<String> = counts
         .iter()

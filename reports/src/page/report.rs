@@ -11,8 +11,8 @@ use crate::results::Results;
 use crate::wording;
 use crate::write::RunView;
 
-pub(super) const STYLE: &str = include_str!("report.css");
-pub(super) const SCRIPT: &str = include_str!("report.js");
+pub(crate) const STYLE: &str = include_str!("report.css");
+pub(crate) const SCRIPT: &str = include_str!("report.js");
 
 /// The whole page.
 pub(crate) fn report_html(run: &RunView<'_>, plots: &[Plot]) -> String {
