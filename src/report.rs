@@ -37,8 +37,9 @@ pub fn report(arguments: &ReportArguments) -> Result<Verdict, Error> {
     let results = folder.results().map_err(Error::input)?;
     let faults = folder.faults().map_err(Error::input)?;
     let file = path.join("history.jsonl");
-    let text = std::fs::read(&file)
-        .map_err(|error| Error::Input(format!("cannot read `{}`: {error}", file.display())))?;
+    let text = std::fs::read(&file).map_err(|error| {
+        Error::Input(format!("cannot read `{}`: {error}{}", file.display(), hint(&error)))
+    })?;
     let history =
         parse_jsonl(&text).map_err(|error| Error::Input(format!("{}:{error}", file.display())))?.events;
     let names: Vec<String> = (1..=results.nodes).map(|node| format!("n{node}")).collect();
@@ -50,4 +51,14 @@ pub fn report(arguments: &ReportArguments) -> Result<Verdict, Error> {
     println!("report: {}", path.join("report.html").display());
     print!("{}", terminal::summary(&results, screen()));
     Ok(results.verdict)
+}
+
+/// What of a run may be missing on purpose.
+fn hint(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            " (hint: of runs that passed, a campaign keeps the reports as they were; `[retention] passed = \"all\"` keeps all)"
+        }
+        _ => "",
+    }
 }

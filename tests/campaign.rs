@@ -45,7 +45,7 @@ impl Scene {
     }
 }
 
-/// Runs in a store, by the cell they are for; the canary's are not among them.
+/// Runs in a store, by the cell they are for.
 fn cells(store: &Path, name: &str) -> BTreeMap<String, Vec<PathBuf>> {
     let mut cells: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
     for entry in fs::read_dir(store.join(name)).expect("a folder").flatten() {
@@ -68,14 +68,14 @@ fn a_night_that_is_killed_goes_on_and_loses_nothing() {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a campaign");
         // The moment is what is tested, whatever it has come to by then; the golden ratio leaves no gap.
         let share = (kill as f64 * 0.618_034).fract();
-        std::thread::sleep(Duration::from_millis(300 + (share * 2200.0) as u64));
+        std::thread::sleep(Duration::from_millis(300 + (share * 5000.0) as u64));
         child.kill().and_then(|()| child.wait()).expect("it dies");
     }
     let (ended, told) = scene.play("--jobs 2");
     assert_eq!(ended.code, 0, "{}{}", ended.out, ended.err);
     assert_eq!(told["night"]["entries"].as_array().map(Vec::len), Some(8), "{told}");
     let cells = cells(&scene.store(), "night");
-    assert_eq!(cells.len(), 8, "{cells:?}");
+    assert_eq!(cells.len(), 8, "the canary's runs are gone as well: {cells:?}");
     for (cell, runs) in &cells {
         assert_eq!(runs.len(), 1, "cell {cell} was run more than once: {runs:?}");
         assert!(runs[0].join("results.json").exists(), "cell {cell} is not whole");

@@ -177,7 +177,7 @@ impl Work<'_> {
         while !canary.is_found && canary.tries < wanted.tries && !*self.stop.borrow() {
             canary.tries += 1;
             let seed = 1 + file::mixed(base ^ canary.tries as u64) % 999_999_999;
-            let job = self.job(&wanted.arguments(seed), "canary");
+            let job = self.job(&wanted.arguments(seed), night::CANARY);
             canary.command = command_line(&job);
             let (outcome, _) = job.run().map_err(Error::harness)?;
             match outcome {

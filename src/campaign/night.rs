@@ -35,6 +35,8 @@ use crate::run::Plan;
 pub(super) const CAMPAIGN: &str = "campaign";
 pub(super) const NIGHT: &str = "night";
 pub(super) const CELL: &str = "cell";
+/// In place of a cell's number.
+pub(super) const CANARY: &str = "canary";
 
 /// How long a run takes to end whose campaign was killed.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -217,7 +219,10 @@ impl NightFolder {
             // Nobody else makes runs of this night now: it is about to end, as whoever began it has.
             wait_for_end(&plan.controller)?;
             let is_whole = folder.path().join("results.json").exists();
-            if !is_whole {
+            // A canary counts only with all of its tries, which begin anew.
+            let is_canary =
+                plan.labels.get(CELL).is_some_and(|cell| cell == CANARY) && self.canaries().is_empty();
+            if !is_whole || is_canary {
                 fs::remove_dir_all(folder.path()).map_err(Error::harness)?;
                 continue;
             }
