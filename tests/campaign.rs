@@ -15,6 +15,9 @@ use serde_json::Value;
 const CALM: &str = "[run]\nfaults = \"none\"\ntime-limit = \"1s\"\nquiet = \"100ms\"\nnodes = 3\n\
                     [canary]\ndefect = \"mem-log\"\nfaults = \"kill@all\"\ntime-limit = \"4s\"\ninterval = \"500ms\"\n";
 
+/// So many runs that ten interruptions do not see the end of them.
+const RUNS: usize = 30;
+
 struct Scene {
     folder: tempfile::TempDir,
 }
@@ -62,7 +65,7 @@ fn cells(store: &Path, name: &str) -> BTreeMap<String, Vec<PathBuf>> {
 
 #[test]
 fn a_night_that_is_killed_goes_on_and_loses_nothing() {
-    let scene = Scene::new(&format!("name = \"night\"\n[matrix]\nseeds = 8\n{CALM}"));
+    let scene = Scene::new(&format!("name = \"night\"\n[matrix]\nseeds = {RUNS}\n{CALM}"));
     for kill in 0..10_u64 {
         let mut command = scene.command("--jobs 2");
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a campaign");
@@ -73,9 +76,9 @@ fn a_night_that_is_killed_goes_on_and_loses_nothing() {
     }
     let (ended, told) = scene.play("--jobs 2");
     assert_eq!(ended.code, 0, "{}{}", ended.out, ended.err);
-    assert_eq!(told["night"]["entries"].as_array().map(Vec::len), Some(8), "{told}");
+    assert_eq!(told["night"]["entries"].as_array().map(Vec::len), Some(RUNS), "{told}");
     let cells = cells(&scene.store(), "night");
-    assert_eq!(cells.len(), 8, "the canary's runs are gone as well: {cells:?}");
+    assert_eq!(cells.len(), RUNS, "the canary's runs are gone as well: {cells:?}");
     for (cell, runs) in &cells {
         assert_eq!(runs.len(), 1, "cell {cell} was run more than once: {runs:?}");
         assert!(runs[0].join("results.json").exists(), "cell {cell} is not whole");
