@@ -207,7 +207,10 @@ impl NightFolder {
     pub(super) fn adopt(&self, cells: &[Cell], keep: Keep) -> Result<usize, Error> {
         let done: Vec<usize> = self.entries()?.iter().map(|entry| entry.cell).collect();
         let mut adopted = 0;
-        for name in names(&self.store.join(&self.record.name)) {
+        // Names of runs begin with their time; those of former nights need not be read.
+        let began: String =
+            self.record.started_at.chars().filter(|c| c.is_ascii_digit() || *c == 'T').collect();
+        for name in names(&self.store.join(&self.record.name)).into_iter().filter(|name| *name >= began) {
             let Ok(folder) = RunFolder::open(self.store.join(&self.record.name).join(&name)) else {
                 continue;
             };
