@@ -12,7 +12,7 @@ use rafture_checker::verdict::Verdict;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::FaultSpan;
-use crate::results::{OutageQuantiles, Results};
+use crate::results::{Lateness, OutageQuantiles, Results};
 use crate::wording;
 
 pub use page::html;
@@ -149,7 +149,7 @@ impl Entry {
             driven_s: results.time_limit_s,
             throughput: results.throughput,
             recovery: results.recovery.all,
-            is_overloaded: results.lateness.is_some_and(|lateness| lateness.is_overload()),
+            is_overloaded: results.lateness.is_some_and(Lateness::is_overload),
         }
     }
 
