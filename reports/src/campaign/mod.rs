@@ -15,6 +15,7 @@ use crate::fault::FaultSpan;
 use crate::results::{Lateness, OutageQuantiles, Results};
 use crate::wording;
 
+pub(crate) use page::content;
 pub use page::html;
 pub use words::{markdown, terminal};
 

@@ -28,22 +28,28 @@ pub fn html(night: &Night, link: &dyn Fn(&str) -> String) -> String {
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                main {
-                    header class=(verdict) {
-                        p.eyebrow { (night.name) " · " (night.night) }
-                        h1 { (wording::capitalized(&verdict.to_string())) }
-                        p.why { (sentence(night)) }
-                        @for canary in &night.canaries { p.note { (plain(&wording::capitalized(&canary_words(canary)))) } }
-                    }
-                    (failures(night, link))
-                    (figures(night))
-                    (runs(night, link))
-                }
+                main { (content(night, link)) }
                 script { (PreEscaped(SCRIPT)) }
             }
         }
     };
     page.into_string()
+}
+
+/// What the page says, without what stands around it.
+pub(crate) fn content(night: &Night, link: &dyn Fn(&str) -> String) -> Markup {
+    let verdict = night.verdict();
+    html! {
+        header class=(verdict) {
+            p.eyebrow { (night.name) " · " (night.night) }
+            h1 { (wording::capitalized(&verdict.to_string())) }
+            p.why { (sentence(night)) }
+            @for canary in &night.canaries { p.note { (plain(&wording::capitalized(&canary_words(canary)))) } }
+        }
+        (failures(night, link))
+        (figures(night))
+        (runs(night, link))
+    }
 }
 
 fn failures(night: &Night, link: &dyn Fn(&str) -> String) -> Markup {
