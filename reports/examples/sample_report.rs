@@ -1,20 +1,21 @@
 //! Makes up a run and writes its reports: to look at them, and to measure what they cost.
 //!
-//! `cargo run --release -p rafture-reports --example sample_report -- FOLDER valid|invalid|vacuous OPERATIONS SEED`
+//! `cargo run --release -p rafture-reports --example sample_report -- [--operations 20000] [--verdict valid|invalid|vacuous] [--seed 7] FOLDER`
 //!
-//! Nothing in it is a measurement of a real system; only the shapes are those of one.
+//! With a million operations the reports must stand within 5 s and `report.html` below 2 MB; it says so at its end, and fails where
+//! they do not. One operation takes far longer than all others, so that it can be looked for in the page. Nothing in it is a measurement of a real system; only the shapes are those of one.
 
 use std::error::Error;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use rafture_checker::failure::{Failure, FailureOperation};
 use rafture_checker::history::{Event, EventKind, Process};
 use rafture_checker::verdict::Verdict;
 use rafture_reports::measure::measure;
-use rafture_reports::results::CheckerResult;
+use rafture_reports::results::{CheckerResult, Lateness};
 use rafture_reports::store::UtcTime;
 use rafture_reports::{
-    FaultSpan, LeaderChange, Results, RunView, Store, terminal, write_reports, write_results,
+    FaultSpan, LeaderChange, Results, RunFolder, RunView, Store, terminal, write_reports, write_results,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -25,29 +26,91 @@ const MS: u64 = 1_000_000;
 const RUN_S: u64 = 30;
 const CLIENTS: u64 = 10;
 const TIMEOUT_NS: u64 = S;
+const KEYS: u64 = 8;
+
+/// When the run's time axis begins on the clock that traces carry.
+const CLOCK_START_NS: u64 = 1_000 * S;
+
+/// The one that takes longer than all others.
+const WORST_NS: u64 = 2_718 * MS;
+
+/// A log without times, which tries to be more than text.
+const LOG: &[u8] = b"listening on 10.77.0.1:7000\npeer said </script><b onclick=x>hello</b>\x1b[31m\n";
+
+/// What a page may take at most.
+const PAGE_BYTES_MAX: u64 = 2_000_000;
+const REPORT_LIMIT: Duration = Duration::from_secs(5);
+
+struct Arguments {
+    operations: u64,
+    verdict: Verdict,
+    seed: u64,
+    folder: String,
+}
+
+fn arguments() -> Result<Arguments, Box<dyn Error>> {
+    let mut given = Arguments { operations: 20_000, verdict: Verdict::Valid, seed: 7, folder: String::new() };
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        let mut value = || words.next().ok_or(format!("`{word}` needs a value"));
+        match word.as_str() {
+            "--operations" => given.operations = value()?.parse()?,
+            "--verdict" => given.verdict = serde_json::from_value(json!(value()?))?,
+            "--seed" => given.seed = value()?.parse()?,
+            _ => given.folder = word,
+        }
+    }
+    match given.folder.is_empty() {
+        true => {
+            Err("usage: sample_report [--operations N] [--verdict valid|invalid|vacuous] [--seed N] FOLDER"
+                .into())
+        }
+        false => Ok(given),
+    }
+}
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [folder, verdict, count, seed] = &arguments[..] else {
-        return Err("usage: sample_report FOLDER valid|invalid|vacuous OPERATIONS SEED".into());
-    };
-    let (count, seed) = (count.parse()?, seed.parse()?);
+    let Arguments { operations, verdict, seed, folder } = arguments()?;
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let (faults, leaders) = faults_and_leaders(&mut random);
-    let history = history(count, &leaders, &mut random);
-    let verdict: Verdict = serde_json::from_value(json!(verdict))?;
+    let history = history(operations, &leaders, &mut random);
 
     let began = Instant::now();
     let results = results(verdict, seed, &history, &faults, &leaders);
     eprintln!("measured {} events in {:?}", history.len(), began.elapsed());
 
     let run = Store::open(folder)?.create_run(&format!("sample-{verdict}"), seed, SystemTime::now())?;
+    traces(&run, &leaders)?;
     let began = Instant::now();
     let view = RunView { results: &results, history: &history, faults: &faults, leaders: &leaders };
     write_results(&run, &results)?;
     write_reports(&run, &view)?;
-    eprintln!("wrote {} in {:?}", run.path().display(), began.elapsed());
+    let took = began.elapsed();
+    let bytes = std::fs::metadata(run.path().join("report.html"))?.len();
+    eprintln!("wrote {} in {took:?}, report.html has {bytes} bytes", run.path().display());
     print!("{}", terminal::summary(&results, terminal::Screen::PLAIN));
+    match bytes <= PAGE_BYTES_MAX && took <= REPORT_LIMIT {
+        true => Ok(()),
+        false => Err(format!("at most {PAGE_BYTES_MAX} bytes in {REPORT_LIMIT:?} were promised").into()),
+    }
+}
+
+/// What the nodes of such a run would leave: traces, and a log with a time in each line or with none.
+fn traces(run: &RunFolder, leaders: &[LeaderChange]) -> Result<(), Box<dyn Error>> {
+    for node in 1..=5 {
+        let name = format!("n{node}");
+        let mut trace = String::new();
+        for leader in leaders {
+            let time = CLOCK_START_NS.saturating_add_signed(leader.time_ns);
+            let (role, time) =
+                if leader.node == name { ("leader", time) } else { ("follower", time + 3 * MS) };
+            let (term, leader) = (leader.term, &leader.node);
+            let line = json!({"time": time, "event": "role", "role": role, "term": term, "leader": leader});
+            trace.push_str(&format!("{line}\n"));
+        }
+        run.write_atomic(&format!("nodes/{name}/trace.jsonl"), trace.as_bytes())?;
+        run.write_atomic(&format!("nodes/{name}/stderr.log"), LOG)?;
+    }
     Ok(())
 }
 
@@ -69,7 +132,7 @@ fn faults_and_leaders(random: &mut ChaCha8Rng) -> (Vec<FaultSpan>, Vec<LeaderCha
         let lasts_ns = random.random_range(1_500 * MS..4_000 * MS);
         faults.push(FaultSpan {
             is_declined: false,
-            harmed: Vec::new(),
+            harmed: vec![format!("n{}", 1 + id % 5)],
             id,
             kind: kind.into(),
             label: label.into(),
@@ -112,19 +175,46 @@ fn history(count: u64, leaders: &[LeaderChange], random: &mut ChaCha8Rng) -> Vec
                 "cas" if random.random_bool(0.3) => EventKind::Fail,
                 _ => EventKind::Ok,
             };
-            events.push(event(now_ns, process, EventKind::Invoke, f));
-            events.push(event(now_ns + latency_ns, process, kind, f));
+            let value = match f {
+                "cas" => json!([random.random_range(0..5), random.random_range(0..5)]),
+                _ => json!(random.random_range(0..5)),
+            };
+            let asked = if f == "read" { Value::Null } else { value.clone() };
+            let key = format!("k{}", random.random_range(0..KEYS));
+            let node = served_by(now_ns + latency_ns, leaders);
+            let of = |event: Event, value| Event {
+                key: Some(json!(key)),
+                value,
+                node: Some(node.clone().into()),
+                ..event
+            };
+            events.push(of(event(now_ns, process, EventKind::Invoke, f), asked));
+            events.push(of(event(now_ns + latency_ns, process, kind, f), value));
             if kind == EventKind::Info {
                 process += CLIENTS;
             }
             now_ns += latency_ns + random.random_range(0..pace_ns);
         }
     }
+    let worst = |time, kind, value| Event {
+        key: Some(json!("worst")),
+        value,
+        node: Some("n3".into()),
+        ..event(time, u64::MAX / 2, kind, "write")
+    };
+    events.push(worst(17 * S, EventKind::Invoke, json!(271_828)));
+    events.push(worst(17 * S + WORST_NS, EventKind::Ok, json!(271_828)));
     events.sort_by_key(|event| event.time);
     for (index, event) in (0..).zip(&mut events) {
         event.index = index;
     }
     events
+}
+
+/// The leader at that time.
+fn served_by(time_ns: u64, leaders: &[LeaderChange]) -> String {
+    let before = leaders.iter().rfind(|leader| leader.time_ns <= time_ns.cast_signed());
+    before.map_or_else(|| "n1".to_owned(), |leader| leader.node.clone())
 }
 
 /// How long an operation at `now_ns` waits for the next leader, if it is one of those who must.
@@ -170,10 +260,10 @@ fn results(
         seed,
         command: format!("rafture run --workload cas-register --faults kill,pause,partition --time-limit 30s --seed {seed}"),
         note: "With real processes the seed repeats the plan (operations, faults, targets), not the interleaving.".into(),
-        labels: std::collections::BTreeMap::new(),
-        lateness: None,
+        labels: std::collections::BTreeMap::from([("commit".to_owned(), "4f2a9c1".to_owned())]),
+        lateness: Some(Lateness { p99_ms: 14.2, max_ms: 61.0 }),
         started_at: UtcTime::from(SystemTime::now()).to_string(),
-        clock_start_ns: 0,
+        clock_start_ns: CLOCK_START_NS,
         time_limit_s: RUN_S as f64,
         seconds: RUN_S as f64 + 2.3,
         throughput: measures.throughput,

@@ -1,19 +1,21 @@
 //! The run store, measures, plots and pages: what is left of a run, for people and for scripts.
 //!
 //! In reading order: `results` is the record, `fault` the spans on its time axis, `measure` the figures,
-//! `store` the folders, `plot` the pictures, `page`, `terminal` and `text_drawing` the words, `junit` what a CI server reads, `write`
-//! the one call for all of it; `campaign` is a night of many runs.
+//! `store` the folders, `node_log` what nodes wrote, `violation` where one stands on the time axis, `plot` the pictures, `page`, `terminal`
+//! and `text_drawing` the words, `junit` what a CI server reads, `write` the one call for all of it; `campaign` is a night of many runs.
 
 pub mod campaign;
 pub mod fault;
 pub mod junit;
 pub mod measure;
+mod node_log;
 mod page;
 pub mod plot;
 pub mod results;
 pub mod store;
 pub mod terminal;
 pub mod text_drawing;
+mod violation;
 mod wording;
 mod write;
 

@@ -8,10 +8,12 @@ use rafture_checker::history::{Event, History};
 use crate::fault::{FaultSpan, LeaderChange};
 use crate::junit;
 use crate::measure;
-use crate::page::{self, Counterexample};
+use crate::node_log::{self, NodeLog};
+use crate::page::{self, Counterexample, ReportPage};
 use crate::plot::{self, PlotData, RenderError};
 use crate::results::Results;
 use crate::store::{RunFolder, StoreError};
+use crate::violation::{self, ViolationSpan};
 
 /// What reports are made of.
 #[derive(Debug, Clone, Copy)]
@@ -58,7 +60,15 @@ pub fn write_reports(folder: &RunFolder, run: &RunView<'_>) -> Result<(), Report
     })?;
     let counterexample = counterexample(run);
     let summary = page::summary_markdown(run.results);
-    let report = page::report_html(run, &plots);
+    let violation = violation::span(run.results);
+    let report = page::report_html(&ReportPage {
+        run,
+        operations: &operations,
+        plots: &plots,
+        violation,
+        logs: &logs(folder, run.results, violation),
+        terms: &node_log::terms(folder.path(), run.results),
+    });
     for name in plot::NAMES {
         if !plots.iter().any(|plot| plot.name == name) {
             folder.remove(&format!("plots/{name}.svg"))?;
@@ -77,6 +87,14 @@ pub fn write_reports(folder: &RunFolder, run: &RunView<'_>) -> Result<(), Report
     folder.write_atomic("junit.xml", junit::run(run.results).as_bytes())?;
     folder.write_atomic("report.html", report.as_bytes())?;
     Ok(())
+}
+
+/// What nodes wrote around a violation; without one, what those wrote last that ended by themselves.
+fn logs(folder: &RunFolder, results: &Results, violation: Option<ViolationSpan>) -> Vec<NodeLog> {
+    match violation {
+        Some(span) => node_log::around(folder.path(), results, span.moment_ns),
+        None => node_log::last_lines(folder.path(), &violation::crashed_nodes(results)),
+    }
 }
 
 /// Name of the page that only a run has that is invalid by a history of its clients.
@@ -150,6 +168,8 @@ mod tests {
         let page = page.replace(r#"xmlns="http://www.w3.org/2000/svg""#, "");
         // What lies beside it may be gone, and nothing is missing then.
         let page = page.replace(r#"href="counterexample.html""#, "");
+        // Places of the page itself: stretches of its time axis, and what its drawing refers to.
+        let page = page.replace(r##"href="#t="##, "").replace("url(#fade)", "").replace("url(#arrow)", "");
         for outside in ["http://", "https://", "src=", "href=", "url(", "@import", "<link"] {
             assert!(!page.contains(outside), "the page contains `{outside}`");
         }
@@ -165,9 +185,11 @@ mod tests {
             "--seed 7",
             "What cannot be explained",
             "no order explains this",
+            "The run on one time axis",
+            "Latency and throughput as a table",
             "What was broken",
             "the pid is gone",
-            "Latency quantiles",
+            "The slowest operations",
         ]
         .into_iter()
         .map(|words| page.find(words).unwrap_or_else(|| panic!("the page lacks `{words}`")))

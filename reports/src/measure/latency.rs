@@ -79,6 +79,8 @@ mod tests {
                 invoked_ns: 5,
                 completed_ns: Some(5 + ms * 1_000_000),
                 outcome: Outcome::Ok,
+                invocation: 0,
+                completion: None,
             })
             .collect();
         let read = latency_by_f(&operations)["read"];
@@ -91,7 +93,14 @@ mod tests {
 
     #[test]
     fn what_did_not_succeed_has_no_latency() {
-        let failed = Operation { f: "cas", invoked_ns: 0, completed_ns: Some(9), outcome: Outcome::Fail };
+        let failed = Operation {
+            f: "cas",
+            invoked_ns: 0,
+            completed_ns: Some(9),
+            outcome: Outcome::Fail,
+            invocation: 0,
+            completion: None,
+        };
         assert_eq!(latency_by_f(&[failed]), BTreeMap::new());
     }
 }

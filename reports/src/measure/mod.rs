@@ -5,7 +5,9 @@
 mod count;
 mod latency;
 mod operation;
+mod point;
 pub mod recovery;
+mod slice;
 mod window;
 
 use std::collections::BTreeMap;
@@ -15,8 +17,10 @@ use rafture_checker::history::Event;
 pub use count::{fault_counts, operation_counts};
 pub use latency::latency_by_f;
 pub use operation::{Operation, Outcome, operations};
+pub use point::{Point, points, slowest};
 pub use recovery::recovery;
-pub use window::{Window, WindowQuantiles, throughput, windows};
+pub use slice::{LatencySlice, Slices, latency_slices, slices};
+pub use window::{WINDOWS_MAX, Window, WindowQuantiles, throughput, windows};
 
 use crate::fault::{FaultSpan, LeaderChange};
 use crate::results::{FaultCount, LatencyQuantiles, OperationCount, Recovery};

@@ -1,9 +1,9 @@
-//! Events of clients paired into operations, with only what figures and plots need.
+//! Events of clients paired into operations, with only what figures and plots need, and the places of the rest.
 //!
 //! Not the checker's notion of an operation: no values, and an event out of place is passed over, because the
 //! checker has judged the history's form already.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use rafture_checker::history::{Event, EventKind, Process};
 
@@ -18,10 +18,14 @@ pub struct Operation<'a> {
     pub completed_ns: Option<u64>,
     /// What became of it.
     pub outcome: Outcome,
+    /// Where its invocation stands among the events, for those who want to know more of it.
+    pub invocation: usize,
+    /// Where its completion stands.
+    pub completion: Option<usize>,
 }
 
 /// What became of an operation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {
     /// It happened.
     Ok,
@@ -46,8 +50,8 @@ impl Operation<'_> {
 /// All operations of clients, in order of invocation.
 pub fn operations(history: &[Event]) -> Vec<Operation<'_>> {
     let mut operations = Vec::with_capacity(history.len() / 2);
-    let mut open = BTreeMap::<Process, usize>::new();
-    for event in history.iter().filter(|event| is_client(event)) {
+    let mut open = HashMap::<Process, usize>::new();
+    for (place, event) in history.iter().enumerate().filter(|(_, event)| is_client(event)) {
         let outcome = match event.kind {
             EventKind::Invoke => {
                 open.insert(event.process, operations.len());
@@ -56,6 +60,8 @@ pub fn operations(history: &[Event]) -> Vec<Operation<'_>> {
                     invoked_ns: event.time,
                     completed_ns: None,
                     outcome: Outcome::Info,
+                    invocation: place,
+                    completion: None,
                 });
                 continue;
             }
@@ -66,6 +72,7 @@ pub fn operations(history: &[Event]) -> Vec<Operation<'_>> {
         if let Some(index) = open.remove(&event.process) {
             operations[index].completed_ns = Some(event.time);
             operations[index].outcome = outcome;
+            operations[index].completion = Some(place);
         }
     }
     operations

@@ -190,6 +190,8 @@ mod tests {
                     invoked_ns: invoked_ms * MS,
                     completed_ns: Some(if stalled { silent.end } else { completed_ms } * MS),
                     outcome: Outcome::Ok,
+                    invocation: 0,
+                    completion: None,
                 }
             })
             .collect()

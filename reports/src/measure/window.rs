@@ -5,8 +5,8 @@ use super::{Operation, Outcome};
 
 const NS_PER_S: f64 = 1e9;
 
-/// At most so many windows, so that each is wide enough to see.
-const WINDOWS_MAX: u64 = 120;
+/// At most so many windows in a plot, so that each is wide enough to see.
+pub const WINDOWS_MAX: u64 = 120;
 
 /// Window lengths to choose from: steps that a reader can count in.
 const LENGTHS_MS: [u64; 12] =
@@ -60,9 +60,9 @@ pub fn throughput(operations: &[Operation<'_>]) -> f64 {
     ok as f64 * NS_PER_S / last_ns.saturating_sub(first_ns).max(1) as f64
 }
 
-/// The windows from 0 to `end_ns`.
-pub fn windows(operations: &[Operation<'_>], end_ns: u64) -> Vec<Window> {
-    let length_ns = window_length_ns(end_ns);
+/// The windows from 0 to `end_ns`, about `count_max` at most, of a length that readers can count in.
+pub fn windows(operations: &[Operation<'_>], end_ns: u64, count_max: u64) -> Vec<Window> {
+    let length_ns = window_length_ns(end_ns, count_max);
     let count = (end_ns / length_ns + 1) as usize;
     let mut windows: Vec<Window> = (0..count as u64)
         .map(|number| Window {
@@ -97,8 +97,8 @@ pub fn windows(operations: &[Operation<'_>], end_ns: u64) -> Vec<Window> {
     windows
 }
 
-fn window_length_ns(end_ns: u64) -> u64 {
-    let enough = |length_ms: &&u64| end_ns / (**length_ms * 1_000_000) < WINDOWS_MAX;
+fn window_length_ns(end_ns: u64, count_max: u64) -> u64 {
+    let enough = |length_ms: &&u64| end_ns / (**length_ms * 1_000_000) < count_max;
     let longest = LENGTHS_MS[LENGTHS_MS.len() - 1];
     let length_ms = *LENGTHS_MS.iter().find(enough).unwrap_or(&longest);
     length_ms * 1_000_000
@@ -123,6 +123,8 @@ mod tests {
             invoked_ns: invoked_ms * 1_000_000,
             completed_ns: Some(completed_ms * 1_000_000),
             outcome,
+            invocation: 0,
+            completion: None,
         }
     }
 
@@ -134,7 +136,7 @@ mod tests {
             operation(30, 150, Outcome::Ok),
             operation(110, 120, Outcome::Info),
         ];
-        let windows = windows(&operations, 10_000_000_000);
+        let windows = windows(&operations, 10_000_000_000, WINDOWS_MAX);
         assert_eq!((windows[0].ok, windows[1].ok, windows[1].info), (1, 1, 1));
         assert_eq!(windows[0].latency.expect("two reads began in it").max_ms, 120.0);
         assert_eq!(windows[1].latency, None);

@@ -10,6 +10,9 @@ use maud::{Markup, PreEscaped, html};
 use rafture_checker::failure::{Failure, FailureOperation, LongestOrder};
 use rafture_checker::history::Process;
 
+/// What the drawing looks like.
+pub(super) const STYLE: &str = include_str!("board.css");
+
 const WIDTH: f64 = 1000.0;
 const LEFT: f64 = 92.0;
 const RIGHT: f64 = 26.0;

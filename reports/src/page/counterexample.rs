@@ -50,7 +50,7 @@ pub fn counterexample_html(of: &Counterexample<'_>) -> String {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 title { (of.verdict) " · " (of.title) }
-                style { (PreEscaped(STYLE)) (PreEscaped(OWN_STYLE)) }
+                style { (PreEscaped(STYLE)) (PreEscaped(board::STYLE)) (PreEscaped(OWN_STYLE)) }
             }
             body {
                 main {
@@ -65,7 +65,7 @@ pub fn counterexample_html(of: &Counterexample<'_>) -> String {
             }
         }
     };
-    page.into_string()
+    wording::visible(&page.into_string()).into_owned()
 }
 
 fn verdict(of: &Counterexample<'_>) -> Markup {

@@ -14,9 +14,9 @@ pub(crate) fn summary_markdown(results: &Results) -> String {
 
 fn write_summary(text: &mut String, results: &Results) -> std::fmt::Result {
     writeln!(text, "## {}: **{}**\n", cell(&results.name), results.verdict)?;
-    writeln!(text, "{}\n", wording::verdict_sentence(results))?;
+    writeln!(text, "{}\n", cell(&wording::verdict_sentence(results)))?;
     for reason in &results.reasons {
-        writeln!(text, "- {reason}")?;
+        writeln!(text, "- {}", cell(reason))?;
     }
     if !results.reasons.is_empty() {
         writeln!(text)?;
@@ -24,9 +24,14 @@ fn write_summary(text: &mut String, results: &Results) -> std::fmt::Result {
     writeln!(
         text,
         "{} · {} · {} nodes · {} · seed {} · {:.0} ok/s\n",
-        results.system, results.workload, results.nodes, results.network, results.seed, results.throughput
+        cell(&results.system),
+        cell(&results.workload),
+        results.nodes,
+        cell(&results.network),
+        results.seed,
+        results.throughput
     )?;
-    writeln!(text, "```sh\n{}\n```\n", results.command)?;
+    writeln!(text, "```sh\n{}\n```\n", code(&results.command))?;
     write_operations(text, results)?;
     write_faults(text, results)?;
     write_checkers(text, results)
@@ -73,15 +78,39 @@ fn write_checkers(text: &mut String, results: &Results) -> std::fmt::Result {
     Ok(())
 }
 
-/// Text that cannot end a table cell.
+/// Text that cannot end a table cell, be an element of HTML, or hide.
 fn cell(text: &str) -> String {
-    text.replace('|', "\\|").replace('\n', " ")
+    code(text).replace('&', "&amp;").replace('<', "&lt;").replace('|', "\\|")
+}
+
+/// A line that cannot end the block of code in which it stands.
+fn code(text: &str) -> String {
+    wording::visible(text).replace("```", "` ` `").replace('\n', " ")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::sample;
+
+    #[test]
+    fn no_name_can_be_an_element_or_end_its_block() {
+        let evil = "</td><img onerror=x>\0|\n```\n# big".to_owned();
+        let results = Results {
+            name: evil.clone(),
+            system: evil.clone(),
+            reasons: vec![evil.clone()],
+            command: evil.clone(),
+            ..sample::results()
+        };
+        let summary = summary_markdown(&results);
+        let outside: String = summary.split("```").step_by(2).collect();
+        assert!(
+            !outside.contains("<img") && !summary.contains('\0') && !summary.contains("\n# big"),
+            "{summary}"
+        );
+        assert!(summary.contains(r"&lt;img onerror=x>\u0000\|"), "{summary}");
+    }
 
     #[test]
     fn a_summary_is_half_a_page() {

@@ -1,14 +1,20 @@
 //! Pages for people: `report.html` for the one who looks into a run, `counterexample.html` for the one who does not believe an
 //! invalid verdict, `summary.md` for the one who skims a CI job.
 
+mod axis_tables;
 mod board;
 mod counterexample;
+mod embed;
 mod evidence;
 mod markdown;
+mod node_logs;
+mod outages;
+mod overview;
 mod report;
+mod series;
 mod tables;
 mod timeline;
 
 pub use counterexample::{Counterexample, counterexample_html};
 pub(crate) use markdown::summary_markdown;
-pub(crate) use report::{SCRIPT, STYLE, report_html};
+pub(crate) use report::{ReportPage, SCRIPT, STYLE, report_html};

@@ -3,15 +3,14 @@
 use maud::{Markup, PreEscaped, html};
 use serde_json::Value;
 
-use super::report::figure;
+use super::{outages, overview};
 use crate::fault::FaultSpan;
-use crate::plot::Plot;
 use crate::results::{CheckerResult, FaultRecovery, Results};
 use crate::wording;
 use crate::write::RunView;
 
 /// Every fault of the ledger, what it did and how long that hurt.
-pub(super) fn faults(run: &RunView<'_>, drawing: Option<&Plot>) -> Markup {
+pub(super) fn faults(run: &RunView<'_>) -> Markup {
     let recoveries = &run.results.recovery.each;
     html! {
         section {
@@ -19,13 +18,17 @@ pub(super) fn faults(run: &RunView<'_>, drawing: Option<&Plot>) -> Markup {
             @if run.faults.is_empty() {
                 p { "No fault was injected." }
             } @else {
-                (outages(run.results))
-                @if let Some(plot) = drawing { (figure(plot)) }
-                div.scroll {
+                (overload(run.results))
+                (outages::figure(run))
+                (outage_quantiles(run.results))
+                h3 { "Fault by fault" }
+                div.scroll tabindex="0" role="region" aria-label="faults" {
                     table {
+                        caption { "Each fault, how it was proven, and how long it hurt" }
                         thead { tr {
-                            th.number { "at" } th { "fault" } th { "proof" }
-                            th.number { "in force" } th.number { "outage" } th.number { "new leader" } th.number { "after heal" }
+                            th.number scope="col" { "at" } th scope="col" { "fault" } th scope="col" { "proof" }
+                            th.number scope="col" { "in force" } th.number scope="col" { "outage" }
+                            th.number scope="col" { "new leader" } th.number scope="col" { "after heal" }
                         } }
                         tbody {
                             @for fault in run.faults {
@@ -45,19 +48,34 @@ pub(super) fn faults(run: &RunView<'_>, drawing: Option<&Plot>) -> Markup {
     }
 }
 
-fn outages(results: &Results) -> Markup {
+/// Figures that are the machine's are said to be so.
+fn overload(results: &Results) -> Markup {
     html! {
-        div.scroll {
+        @if let Some(lateness) = results.lateness.filter(|lateness| lateness.is_overload()) {
+            p.warning role="note" {
+                "The machine was overloaded: a thread that only sleeps woke up to " (wording::duration(lateness.p99_ms))
+                " late in 99 of 100 times, and " (wording::duration(lateness.max_ms)) " late once. "
+                "The figures of recovery and latency tell as much about the machine as about the system."
+            }
+        }
+    }
+}
+
+fn outage_quantiles(results: &Results) -> Markup {
+    html! {
+        div.scroll tabindex="0" role="region" aria-label="outages by kind of fault" {
             table {
+                caption { "Outages by kind of fault" }
                 thead { tr {
-                    th { "kind" } th.number { "planned" } th.number { "applied" } th.number { "proven" }
-                    th.number { "outage p50" } th.number { "p99" } th.number { "max" }
+                    th scope="col" { "kind" } th.number scope="col" { "planned" } th.number scope="col" { "applied" }
+                    th.number scope="col" { "proven" } th.number scope="col" { "outage p50" } th.number scope="col" { "p99" }
+                    th.number scope="col" { "max" }
                 } }
                 tbody {
                     @for (kind, count) in &results.faults {
                         @let outage = results.recovery.by_fault.get(kind).copied().unwrap_or_default();
                         tr {
-                            td { (kind) }
+                            th scope="row" { (kind) }
                             td.number { (count.planned) } td.number { (count.applied) } td.number { (count.proven) }
                             @for ms in [outage.p50_ms, outage.p99_ms, outage.max_ms] {
                                 td.number { (wording::duration_or_dash(ms)) }
@@ -72,9 +90,15 @@ fn outages(results: &Results) -> Markup {
 
 fn fault_row(fault: &FaultSpan, recovery: Option<&FaultRecovery>) -> Markup {
     let began_ns = fault.applied_ns.unwrap_or(fault.planned_ns);
+    let until_ns = fault.undone_ns.or(recovery.map(|recovery| recovery.outage_ended_ns)).unwrap_or(began_ns);
     html! {
         tr {
-            td.number { (wording::seconds(began_ns)) }
+            td.number {
+                @match fault.applied_ns {
+                    Some(_) => a href=(overview::link_around(began_ns as i64, until_ns as i64)) { (wording::seconds(began_ns)) },
+                    None => (wording::seconds(began_ns)),
+                }
+            }
             td { (fault.label) small { (what(fault)) } }
             td { (proof(fault)) }
             td.number { (in_force(fault)) }
@@ -121,17 +145,19 @@ pub(super) fn operations(results: &Results) -> Markup {
     html! {
         section {
             h2 { "Operations" }
-            div.scroll {
+            div.scroll tabindex="0" role="region" aria-label="operations" {
                 table {
+                    caption { "How operations ended, and how long they took" }
                     thead { tr {
-                        th { "operation" } th.number { "invoked" } th.number { "ok" } th.number { "fail" } th.number { "info" }
-                        th.number { "p50" } th.number { "p99" } th.number { "p99.9" } th.number { "max" }
+                        th scope="col" { "operation" } th.number scope="col" { "invoked" } th.number scope="col" { "ok" }
+                        th.number scope="col" { "fail" } th.number scope="col" { "info" } th.number scope="col" { "p50" }
+                        th.number scope="col" { "p99" } th.number scope="col" { "p99.9" } th.number scope="col" { "max" }
                     } }
                     tbody {
                         @for (f, count) in &results.operations {
                             @let latency = results.latency.get(f);
                             tr {
-                                td { (f) }
+                                th scope="row" { (f) }
                                 @for number in [count.invoked, count.ok, count.fail, count.info] {
                                     td.number { (wording::grouped(number)) }
                                 }
@@ -159,13 +185,14 @@ pub(super) fn checkers(results: &Results) -> Markup {
     html! {
         section {
             h2 { "Checkers" }
-            div.scroll {
+            div.scroll tabindex="0" role="region" aria-label="checkers" {
                 table {
-                    thead { tr { th { "checker" } th { "verdict" } th { "details" } } }
+                    caption { "What each checker said" }
+                    thead { tr { th scope="col" { "checker" } th scope="col" { "verdict" } th scope="col" { "details" } } }
                     tbody {
                         @for (name, checker) in &results.checkers {
                             tr {
-                                td { (name) }
+                                th scope="row" { (name) }
                                 td { span class=(format!("word {}", checker.verdict)) { (checker.verdict) } }
                                 td { (details(checker)) }
                             }

@@ -9,6 +9,7 @@ use rafture_checker::failure::{Failure, FailureOperation};
 use rafture_checker::history::{Datum, History, Operation, Outcome, Process};
 use serde::Serialize;
 
+use super::embed;
 use crate::fault::FaultSpan;
 use crate::plot;
 
@@ -93,9 +94,7 @@ impl Timeline {
 
     /// As JSON in which nothing can end an element or open one.
     pub(super) fn script(&self) -> String {
-        let json = serde_json::to_string(self).expect("plain data");
-        // All of these can only stand inside of texts.
-        json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
+        embed::json(self)
     }
 
     fn push(&mut self, history: &History, operation: &Operation, tables: &mut Tables, before: u64) {

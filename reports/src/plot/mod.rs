@@ -18,7 +18,7 @@ mod violation;
 use rafture_checker::failure::Failure;
 
 use crate::fault::{FaultSpan, LeaderChange};
-use crate::measure::Operation;
+use crate::measure::{self, Operation};
 use crate::results::Results;
 use bands::Bands;
 pub use render::RenderError;
@@ -57,7 +57,7 @@ pub const NAMES: [&str; 5] = ["latency", "quantiles", "throughput", "recovery", 
 /// Draws all plots that the data has something for.
 pub fn draw(data: PlotData<'_>) -> Result<Vec<Plot>, RenderError> {
     let bands = Bands::new(data.faults, data.leaders, data.end_ns);
-    let windows = crate::measure::windows(data.operations, data.end_ns);
+    let windows = measure::windows(data.operations, data.end_ns, measure::WINDOWS_MAX);
     let mut scenes = Vec::new();
     if let Some((checker, failure)) = data.results.failures().first() {
         scenes.push(violation(checker, failure, &bands));
@@ -97,6 +97,11 @@ pub(crate) fn fault_colors(faults: &[FaultSpan]) -> Vec<(String, String)> {
     bands::colored_kinds(faults).into_iter().map(|(kind, color)| (kind, color.hex())).collect()
 }
 
+/// The colours of operations as pages write them, in the order of `names`, which is alphabetical.
+pub(crate) fn operation_colors(names: &[&str]) -> Vec<String> {
+    names.iter().enumerate().map(|(place, f)| palette::operation_color(f, place).hex()).collect()
+}
+
 fn violation(checker: &str, failure: &Failure, bands: &Bands) -> (&'static str, String, scene::Scene) {
     let caption = format!("The operations around the {} that `{checker}` found.", failure.anomaly);
     ("violation", caption, violation::scene(failure, bands))
@@ -105,7 +110,7 @@ fn violation(checker: &str, failure: &Failure, bands: &Bands) -> (&'static str, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{measure, sample};
+    use crate::sample;
 
     fn plots() -> Vec<Plot> {
         let (history, faults, leaders) = (sample::history(), sample::faults(), sample::leaders());

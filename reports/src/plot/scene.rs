@@ -1,6 +1,7 @@
 //! A picture as data: shapes in logical pixels, painted in order.
 
 use super::palette::Color;
+use crate::wording::visible;
 
 /// Every plot is this wide; pages scale it.
 pub(super) const WIDTH: f64 = 1000.0;
@@ -101,12 +102,12 @@ impl Scene {
 }
 
 impl Text {
-    /// Ordinary dark words that begin at `x`.
+    /// Ordinary dark words that begin at `x`. No file of a picture can hold control characters, so they are written out.
     pub(super) fn new(x: f64, y: f64, size: f64, words: impl Into<String>) -> Text {
         Text {
             x,
             y,
-            words: words.into(),
+            words: visible(&words.into()).into_owned(),
             size,
             anchor: Anchor::Start,
             bold: false,
@@ -130,5 +131,17 @@ impl Text {
 impl From<Color> for Paint {
     fn from(color: Color) -> Paint {
         Paint { color, alpha: 1.0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// XML cannot hold most control characters, and what turns the direction of writing would turn a label around.
+    #[test]
+    fn words_have_no_character_that_cannot_be_seen() {
+        let text = Text::new(0.0, 0.0, 12.0, "kill\0\u{1b}[31m\u{202e}@leader");
+        assert_eq!(text.words, r"kill\u0000\u001b[31m\u202e@leader");
     }
 }
