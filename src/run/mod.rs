@@ -14,6 +14,7 @@ mod progress;
 mod pulse;
 
 use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -443,8 +444,10 @@ fn conclude(
         operations: figures.operations,
     };
     let view = RunView { results: &results, history: &record.history, faults: &faults, leaders: &leaders };
-    write_reports(folder, &view).map_err(Error::harness)?;
+    // A page that cannot be made, even by a bug of ours, must not cost the run: what was found is stored in any case.
+    let written = catch_unwind(AssertUnwindSafe(|| write_reports(folder, &view)));
     // Last: a run that has results is whole.
     write_results(folder, &results).map_err(Error::harness)?;
+    written.unwrap_or_else(|panic| resume_unwind(panic)).map_err(Error::harness)?;
     Ok(results)
 }
