@@ -21,7 +21,12 @@ pub(crate) fn verdict_sentence(results: &Results) -> String {
 /// The reasons that [`verdict_sentence`] leaves to be told.
 pub(crate) fn further_reasons(results: &Results) -> &[String] {
     match results.verdict {
-        Verdict::Valid | Verdict::Invalid => &results.reasons,
+        Verdict::Valid => &results.reasons,
+        Verdict::Invalid => {
+            let is_told = |reason: &String| capitalized(reason) == invalid_sentence(results);
+            let told = usize::from(results.reasons.first().is_some_and(is_told));
+            &results.reasons[told..]
+        }
         Verdict::Vacuous | Verdict::Unknown | Verdict::Harness => {
             results.reasons.get(1..).unwrap_or_default()
         }

@@ -6,6 +6,7 @@ use rafture_checker::verdict::Verdict;
 
 use super::board::Board;
 use super::overview;
+use super::prose::prose;
 use crate::results::Results;
 use crate::violation::ViolationSpan;
 use crate::wording;
@@ -93,7 +94,7 @@ fn invariants(checker: &str, sentences: &[String]) -> Markup {
     html! {
         h3 { (wording::capitalized(checker)) }
         @if sentences.is_empty() { p { "The checker found a violation and gave no words for it; see its details below." } }
-        ul { @for sentence in sentences { li { (sentence) } } }
+        ul { @for sentence in sentences { li { (prose(sentence)) } } }
     }
 }
 

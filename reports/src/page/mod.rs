@@ -10,6 +10,7 @@ mod markdown;
 mod node_logs;
 mod outages;
 mod overview;
+mod prose;
 mod report;
 mod series;
 mod tables;

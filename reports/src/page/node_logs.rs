@@ -5,13 +5,17 @@ use maud::{Markup, html};
 use super::report::ReportPage;
 use crate::node_log::{Line, NodeLog};
 
+/// So many lines are open from the beginning; of more, a reader opens a node at a time.
+const OPEN_LINES_MAX: usize = 60;
+
 /// The section; nothing where there is nothing to look for, or nothing to be found.
 pub(super) fn section(page: &ReportPage<'_>) -> Markup {
+    let lines: usize = page.logs.iter().map(|log| log.lines.len()).sum();
     html! {
         @if !page.logs.is_empty() {
             section {
                 h2 { @if page.violation.is_some() { "What the nodes wrote around it" } @else { "What nodes wrote before they ended" } }
-                @for log in page.logs { (node(log, page.logs.len() == 1)) }
+                @for log in page.logs { (node(log, lines <= OPEN_LINES_MAX)) }
                 p.note {
                     "Traces carry the clock of the run. Times of log lines were compared with it to about a second; "
                     "lines without a time are the last of their file. All of them are in the run's folder, under " code { "nodes/" } "."

@@ -43,7 +43,8 @@ pub(super) fn section(page: &ReportPage<'_>) -> Markup {
                 p.told id="told" role="status" aria-live="polite" {}
                 (legend(page))
                 p.note id="axis-help" {
-                    "Drag over a stretch to zoom into it, double-click for all. " span.keys { "With the axis in focus, the wheel zooms, "
+                    span.touch { "Pinch to zoom, drag sideways to move, tap to read. " }
+                    span.keys { "Drag over a stretch to zoom into it, double-click for all. With the axis in focus, the wheel zooms, "
                     kbd { "←" } " " kbd { "→" } " move, " kbd { "+" } " " kbd { "−" } " zoom, " kbd { "0" } " shows all, "
                     kbd { "," } " " kbd { "." } " read it step by step." }
                 }

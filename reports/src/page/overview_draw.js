@@ -22,7 +22,7 @@ const panels = [
   { title: "faults", height: () => laneCount * 18, gap: 20, draw: drawFaults, when: () => laneCount > 0 || run.violation },
   { title: "leader and term", height: () => 62, gap: 26, draw: drawLeaders, when: () => run.leaders.length + run.terms.length > 0 },
   { title: "latency", height: () => (width < 560 ? 220 : 280), gap: 32, draw: drawLatency, when: () => true },
-  { title: "operations per second", height: () => 110, gap: 32, draw: drawThroughput, key: () => [["ok", ink.good], ["failed", ink.quiet], ["unknown", ink.bad]], when: () => true },
+  { title: "operations per second", short: "per second", height: () => 110, gap: 32, draw: drawThroughput, key: () => [["ok", ink.good], ["failed", ink.quiet], ["unknown", ink.bad]], when: () => true },
   { title: "answered by, per node", height: () => run.nodes.length * 22, gap: 32, draw: drawNodes, when: () => run.nodes.length > 0 },
 ].filter((panel) => panel.when());
 
@@ -43,7 +43,7 @@ function draw() {
   drawTime(pen, first.top - 4, bottom);
   shadeFaults(pen, first.top - 4, bottom);
   for (const panel of panels) {
-    words(pen, panel.title, left, panel.top - 9, { color: ink.quiet, size: 12 });
+    words(pen, width < 560 && panel.short || panel.title, left, panel.top - 9, { color: ink.quiet, size: 12 });
     drawKey(pen, panel.key?.() ?? [], panel.top - 9);
     pen.save();
     pen.beginPath(); pen.rect(0, panel.top - 6, width, panel.bottom - panel.top + 12); pen.clip();
@@ -179,7 +179,7 @@ function drawLatency(pen, top, bottom) {
   }
   for (const name of run.names) drawQuantiles(pen, name, top, bottom);
   // The slowest of the run stand out wherever they are.
-  for (let at = first; at < last; at++) if (at in points.told && points.outcome[at] < 2) drawSlow(pen, at, top, bottom);
+  for (let at = first; at < last; at++) if (points.lasted[at] >= slowUs && points.outcome[at] < 2) drawSlow(pen, at, top, bottom);
   pen.restore();
 }
 function drawPoint(pen, at, size, top, bottom) {

@@ -9,6 +9,7 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use super::prose::prose;
 use super::series::Series;
 use super::{board, evidence, node_logs, overview, tables};
 use crate::measure::Operation;
@@ -78,9 +79,9 @@ fn verdict(results: &Results) -> Markup {
         header class=(results.verdict) {
             p.eyebrow { (results.name) " · " (results.run) }
             h1 { (wording::capitalized(&results.verdict.to_string())) " " span { (wording::verdict_meaning(results.verdict)) } }
-            p.why { (wording::verdict_sentence(results)) }
+            p.why { (prose(&wording::verdict_sentence(results))) }
             @if !further.is_empty() {
-                ul { @for reason in further { li { (reason) } } }
+                ul { @for reason in further { li { (prose(reason)) } } }
             }
         }
     }
@@ -188,10 +189,7 @@ mod tests {
         assert!((1_000..=series::POINTS_MAX + series::SLOWEST_MAX).contains(&count), "{count} points");
         let worst = points["lasted"].as_array().into_iter().flatten().position(|us| *us == json!(2_500_000));
         let worst = worst.expect("the worst operation is drawn");
-        assert_eq!(
-            points["told"][worst.to_string()],
-            json!({"key": "k2", "asked": "20000", "answered": "20000"})
-        );
+        assert_eq!(points["told"][worst.to_string()], json!({"key": "k2", "asked": "20000"}));
         assert_eq!(points["process"][worst], 20_000);
         let stood_for: u64 = points["count"].as_array().into_iter().flatten().filter_map(Value::as_u64).sum();
         assert!(stood_for >= 60_000, "{stood_for}");

@@ -251,10 +251,15 @@ pub(super) fn told(history: &[Event], operation: &Operation<'_>) -> Told {
     let invocation = history.get(operation.invocation);
     let completion = operation.completion.and_then(|place| history.get(place));
     let is_answer = operation.outcome == Outcome::Ok;
+    let asked = invocation.and_then(|event| value(&event.value));
     Told {
         key: invocation.and_then(|event| value(event.key.as_ref()?)),
-        asked: invocation.and_then(|event| value(&event.value)),
-        answered: completion.filter(|_| is_answer).and_then(|event| value(&event.value)),
+        // A write is answered by what was written, which tells nothing.
+        answered: completion
+            .filter(|_| is_answer)
+            .and_then(|event| value(&event.value))
+            .filter(|answered| asked.as_ref() != Some(answered)),
+        asked,
         error: completion.and_then(|event| event.error.as_deref()).map(text),
     }
 }
