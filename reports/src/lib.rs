@@ -1,9 +1,11 @@
 //! The run store, measures, plots and pages: what is left of a run, for people and for scripts.
 //!
 //! In reading order: `results` is the record, `fault` the spans on its time axis, `measure` the figures,
-//! `store` the folders, `plot` the pictures, `page`, `terminal` and `text_drawing` the words, `write` the one call for all of it.
+//! `store` the folders, `plot` the pictures, `page`, `terminal` and `text_drawing` the words, `write` the one call for all of it. Of
+//! many runs: `index` is the table of them, `trend` what changed over time.
 
 pub mod fault;
+pub mod index;
 pub mod measure;
 mod page;
 pub mod plot;
@@ -11,10 +13,12 @@ pub mod results;
 pub mod store;
 pub mod terminal;
 pub mod text_drawing;
+pub mod trend;
 mod wording;
 mod write;
 
 pub use fault::{FaultSpan, LeaderChange};
+pub use index::Index;
 pub use page::{Counterexample, counterexample_html};
 pub use results::Results;
 pub use store::{RunFolder, Store};
