@@ -2,7 +2,7 @@
 //!
 //! In reading order: `results` is the record, `fault` the spans on its time axis, `measure` the figures,
 //! `store` the folders, `plot` the pictures, `page`, `terminal` and `text_drawing` the words, `write` the one call for all of it. Of
-//! many runs: `index` is the table of them, `trend` what changed over time.
+//! many runs: `index` is the table of them, `trend` what changed over time, `web` the pages in a browser.
 
 pub mod fault;
 pub mod index;
@@ -14,6 +14,7 @@ pub mod store;
 pub mod terminal;
 pub mod text_drawing;
 pub mod trend;
+pub mod web;
 mod wording;
 mod write;
 

@@ -11,4 +11,4 @@ mod timeline;
 
 pub use counterexample::{Counterexample, counterexample_html};
 pub(crate) use markdown::summary_markdown;
-pub(crate) use report::report_html;
+pub(crate) use report::{STYLE, report_html};

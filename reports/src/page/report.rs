@@ -11,7 +11,7 @@ use crate::results::Results;
 use crate::wording;
 use crate::write::RunView;
 
-pub(super) const STYLE: &str = include_str!("report.css");
+pub(crate) const STYLE: &str = include_str!("report.css");
 pub(super) const SCRIPT: &str = include_str!("report.js");
 
 /// The whole page.
