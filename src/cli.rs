@@ -22,6 +22,7 @@ use crate::node::{self, NodeArguments};
 use crate::report::{self, ReportArguments};
 use crate::run::{self, Plan, RunArguments};
 use crate::screen;
+use crate::serve::{self, ServeArguments};
 use crate::shrink::{self, ShrinkArguments};
 use crate::sim::{self, SimArguments};
 
@@ -51,6 +52,7 @@ enum Command {
     Check(CheckArguments),
     History(HistoryArguments),
     Report(ReportArguments),
+    Serve(ServeArguments),
     /// List the systems and workloads that can be tested
     Systems,
     Defects(DefectsArguments),
@@ -102,6 +104,7 @@ fn obey(command: Command) -> Result<Verdict, Error> {
         Command::Check(arguments) => check::check(&arguments),
         Command::History(arguments) => history::history(&arguments),
         Command::Report(arguments) => report::report(&arguments),
+        Command::Serve(arguments) => serve::serve(arguments),
         Command::Systems => {
             lists::systems();
             Ok(Verdict::Valid)

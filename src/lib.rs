@@ -1,6 +1,6 @@
 //! A chaos-testing suite for consensus systems: real node processes under faults, judged by what their clients saw.
 //!
-//! In reading order: [`cli`] is what is typed; [`run`] is one test from plan to verdict, [`campaign`] a night of many; [`check`], [`report`],
+//! In reading order: [`cli`] is what is typed; [`run`] is one test from plan to verdict, [`campaign`] a night of many; [`check`], [`report`], [`serve`],
 //! [`shrink`], [`history`], [`defects`], [`lists`] and [`node`] are the other commands; [`budget`], [`history_file`], [`witness_file`], [`duration`] and [`error`] are what they share.
 
 pub mod bench;
@@ -19,6 +19,7 @@ pub mod node;
 pub mod report;
 pub mod run;
 mod screen;
+pub mod serve;
 pub mod shrink;
 pub mod sim;
 pub mod witness_file;

@@ -35,7 +35,7 @@ use rafture_nemesis::process::NodeSpec;
 use rafture_nemesis::schedule::Episode;
 use rafture_reports::results::{Lateness, Results};
 use rafture_reports::store::{RunFolder, Store, UtcTime};
-use rafture_reports::{RunView, write_reports, write_results};
+use rafture_reports::{Index, RunView, write_reports, write_results};
 use rafture_workloads::load::{self, Load};
 use rafture_workloads::recorder::Recorder;
 use rafture_workloads::systems::{self, Layout, Place, Settings, System};
@@ -448,6 +448,10 @@ fn conclude(
     let written = catch_unwind(AssertUnwindSafe(|| write_reports(folder, &view)));
     // Last: a run that has results is whole.
     write_results(folder, &results).map_err(Error::harness)?;
+    if let Err(error) = Index::record(folder.path()) {
+        // A table of runs is no reason to lose a verdict.
+        eprintln!("rafture: {error}");
+    }
     written.unwrap_or_else(|panic| resume_unwind(panic)).map_err(Error::harness)?;
     Ok(results)
 }

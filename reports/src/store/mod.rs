@@ -15,6 +15,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+pub(crate) use run_folder::MARKS;
 pub use run_folder::{RunFolder, replace};
 pub use timestamp::UtcTime;
 

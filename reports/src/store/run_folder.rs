@@ -10,7 +10,7 @@ use crate::fault::{self, FaultSpan};
 use crate::results::Results;
 
 /// A run is what has at least one of these; the first is written before anything starts.
-const MARKS: [&str; 3] = ["plan.json", "history.jsonl", "results.json"];
+pub(crate) const MARKS: [&str; 3] = ["plan.json", "history.jsonl", "results.json"];
 
 /// The folder of one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
