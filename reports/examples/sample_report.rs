@@ -34,6 +34,9 @@ const CLOCK_START_NS: u64 = 1_000 * S;
 /// The one that takes longer than all others.
 const WORST_NS: u64 = 2_718 * MS;
 
+/// Who asked for it: a number that no client comes to.
+const WORST_PROCESS: u64 = 1_000_000_007;
+
 /// A log without times, which tries to be more than text.
 const LOG: &[u8] = b"listening on 10.77.0.1:7000\npeer said </script><b onclick=x>hello</b>\x1b[31m\n";
 
@@ -200,7 +203,7 @@ fn history(count: u64, leaders: &[LeaderChange], random: &mut ChaCha8Rng) -> Vec
         key: Some(json!("worst")),
         value,
         node: Some("n3".into()),
-        ..event(time, u64::MAX / 2, kind, "write")
+        ..event(time, WORST_PROCESS, kind, "write")
     };
     events.push(worst(17 * S, EventKind::Invoke, json!(271_828)));
     events.push(worst(17 * S + WORST_NS, EventKind::Ok, json!(271_828)));

@@ -4,6 +4,8 @@
 //! of use when they stand beside each other; where none can be read, the last lines are what there is. A trace is read for what
 //! people ask of it (who stood for election, who led, who restarted), and never for what proves something: that is the checker's.
 
+mod clock;
+
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
@@ -12,16 +14,13 @@ use std::path::{Path, PathBuf};
 use rafture_checker::trace::{Role, TraceBody, TraceEvent};
 
 use crate::results::Results;
-
-mod clock;
-
-pub(crate) use clock::WallClock;
+use clock::WallClock;
 
 /// So many lines of a node are shown at most.
-pub(crate) const LINES_MAX: usize = 40;
+const LINES_MAX: usize = 40;
 
 /// So many characters of a line.
-pub(crate) const CHARACTERS_MAX: usize = 200;
+const CHARACTERS_MAX: usize = 200;
 
 /// How far around the moment lines are looked for.
 const AROUND_NS: i64 = 3_000_000_000;
