@@ -470,6 +470,44 @@ fn trends_mark_a_slower_recovery_and_comparisons_give_ratios() {
     assert_eq!(served.get("/compare").status, 400);
 }
 
+/// A night as a campaign leaves it; its only run failed with words that are markup.
+fn night(verdict: &str) -> Value {
+    let cause = json!({"system": "rafture", "oracle": "linearizability", "anomaly": MARK, "fault": "kill"});
+    json!({
+        "name": "nightly", "night": "tonight", "cells": 1, "share": 1, "canaries": [], "stopped": null, "before": null,
+        "entries": [{
+            "cell": 0, "title": MARK, "system": "rafture", "run": "nightly/20260724T091500-1", "verdict": verdict,
+            "cause": cause, "sentence": MARK, "command": "rafture run --seed 1", "seconds": 5.5, "driven_s": 4.0, "throughput": 4000.0,
+            "recovery": {"count": 0, "p50_ms": null, "p99_ms": null, "max_ms": null}, "is_overloaded": false,
+        }],
+    })
+}
+
+#[test]
+fn nights_are_listed_shown_and_never_outside_of_the_store() {
+    let served = Served::new(None);
+    let put = |night_name: &str, bytes: &str| {
+        put(served.store.path(), &format!("nightly/nights/{night_name}"), "summary.json", bytes);
+    };
+    put("tonight", &night("invalid").to_string());
+    put("torn", "{\"name\": \"nigh");
+    let list = served.get("/nights").text();
+    assert!(list.contains(r#"href="/night/nightly/tonight/""#) && list.contains("invalid"), "{list}");
+    assert!(list.contains("goes on, or cannot be read"), "{list}");
+    let shown = served.get("/night/nightly/tonight/");
+    assert_eq!(shown.status, 200);
+    let page = shown.text();
+    assert!(page.contains(r#"href="/run/nightly/20260724T091500-1/report.html""#), "{page}");
+    assert!(page.contains("rafture run --seed 1") && !page.contains(MARK), "{page}");
+    let outside = tempfile::tempdir().expect("a folder");
+    fs::write(outside.path().join("summary.json"), night("valid").to_string()).expect("a file");
+    std::os::unix::fs::symlink(outside.path(), served.store.path().join("nightly/nights/link"))
+        .expect("a link");
+    for path in ["torn", "gone", "link", "..%2f..%2fregister", "%2e%2e"] {
+        assert_eq!(served.get(&format!("/night/nightly/{path}/")).status, 404, "{path}");
+    }
+}
+
 fn browser() -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let names = ["chromium", "chromium-browser", "google-chrome"];
