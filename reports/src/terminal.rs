@@ -6,7 +6,7 @@ use rafture_checker::verdict::Verdict;
 
 use crate::results::Results;
 use crate::text_drawing::drawing;
-use crate::wording;
+use crate::wording::{self, visible};
 
 /// What is written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub fn summary(results: &Results, screen: Screen) -> String {
     let mut text = String::new();
     let heading =
         format!("{} · {} · {} nodes · {}", results.system, results.workload, results.nodes, results.network);
-    line(&mut text, &paint(&heading, BOLD, color));
+    line(&mut text, &paint(&visible(&heading), BOLD, color));
     line(&mut text, "");
     for table in [operation_table(results), fault_table(results), checker_table(results)] {
         if table.len() > 1 {
@@ -38,7 +38,7 @@ pub fn summary(results: &Results, screen: Screen) -> String {
     }
     let further = wording::further_reasons(results);
     for reason in further {
-        line(&mut text, &format!("note: {reason}"));
+        line(&mut text, &format!("note: {}", visible(reason)));
     }
     if !results.note.is_empty() {
         line(&mut text, &format!("note: {}", results.note));
@@ -48,8 +48,8 @@ pub fn summary(results: &Results, screen: Screen) -> String {
         line(&mut text, "");
     }
     let verdict = paint(&results.verdict.to_string(), verdict_color(results.verdict), color);
-    line(&mut text, &format!("{verdict}: {}", wording::verdict_sentence(results)));
-    line(&mut text, &format!("repeat: {}", results.command));
+    line(&mut text, &format!("{verdict}: {}", visible(&wording::verdict_sentence(results))));
+    line(&mut text, &format!("repeat: {}", visible(&results.command)));
     text
 }
 
@@ -65,7 +65,7 @@ fn operation_table(results: &Results) -> Vec<Row> {
             None => ["–"; 4].map(str::to_owned),
         };
         let [ok, fail, info] = [count.ok, count.fail, count.info].map(wording::grouped);
-        table.push(vec![f.clone(), ok, fail, info, p50, p99, p999, max]);
+        table.push(vec![visible(f).into_owned(), ok, fail, info, p50, p99, p999, max]);
     }
     table
 }
@@ -76,7 +76,7 @@ fn fault_table(results: &Results) -> Vec<Row> {
         let outage = results.recovery.by_fault.get(kind).copied().unwrap_or_default();
         let [planned, applied, proven] = [count.planned, count.applied, count.proven].map(wording::grouped);
         let [p50, p99, max] = [outage.p50_ms, outage.p99_ms, outage.max_ms].map(wording::duration_or_dash);
-        table.push(vec![kind.clone(), planned, applied, proven, p50, p99, max]);
+        table.push(vec![visible(kind).into_owned(), planned, applied, proven, p50, p99, max]);
     }
     table
 }
@@ -84,7 +84,7 @@ fn fault_table(results: &Results) -> Vec<Row> {
 fn checker_table(results: &Results) -> Vec<Row> {
     let mut table = vec![row(["checker", "verdict"])];
     for (name, checker) in &results.checkers {
-        table.push(vec![name.clone(), checker.verdict.to_string()]);
+        table.push(vec![visible(name).into_owned(), checker.verdict.to_string()]);
     }
     table
 }
@@ -159,6 +159,20 @@ repeat: rafture run --workload register --faults kill --seed 7
 ";
         let summary = summary(&sample::results(), Screen::PLAIN);
         assert_eq!(summary, expected);
+    }
+
+    #[test]
+    fn what_systems_and_histories_say_moves_no_cursor() {
+        let mut results = sample::invalid_results();
+        let hostile = "\u{1b}[2J\u{202e}";
+        results.system = hostile.into();
+        results.command = hostile.into();
+        results.reasons = vec![hostile.into()];
+        let counts = results.operations.values().next().copied().expect("a count");
+        results.operations.insert(hostile.into(), counts);
+        let summary = summary(&results, Screen::PLAIN);
+        assert!(!summary.contains(['\u{1b}', '\u{202e}']), "{summary:?}");
+        assert!(summary.contains(r"repeat: \u001b[2J\u202e"), "{summary}");
     }
 
     #[test]

@@ -182,7 +182,7 @@ fn words(failure: &Failure, screen: Screen) -> String {
         );
     }
     for sentence in failure.before.iter().chain(Some(&failure.necessity).filter(|text| !text.is_empty())) {
-        text += &format!("  {sentence}\n");
+        text += &format!("  {}\n", plain(sentence));
     }
     text
 }
