@@ -264,6 +264,7 @@ fn results(
         command: format!("rafture run --workload cas-register --faults kill,pause,partition --time-limit 30s --seed {seed}"),
         note: "With real processes the seed repeats the plan (operations, faults, targets), not the interleaving.".into(),
         labels: std::collections::BTreeMap::from([("commit".to_owned(), "4f2a9c1".to_owned())]),
+        wall_start_ns: None,
         lateness: Some(Lateness { p99_ms: 14.2, max_ms: 61.0 }),
         started_at: UtcTime::from(SystemTime::now()).to_string(),
         clock_start_ns: CLOCK_START_NS,

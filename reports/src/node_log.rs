@@ -64,7 +64,7 @@ pub(crate) struct TermChange {
 
 /// The nodes' logs around `moment_ns`.
 pub(crate) fn around(folder: &Path, results: &Results, moment_ns: i64) -> Vec<NodeLog> {
-    let clock = WallClock::of(folder, results);
+    let clock = WallClock::of(results);
     let logs = nodes(folder).into_iter().map(|(node, place)| {
         let is_near = |time_ns: i64| (time_ns - moment_ns).abs() <= AROUND_NS;
         let mut timed: Vec<Line> = trace_events(&place)

@@ -45,6 +45,9 @@ pub struct Results {
     /// When the run's time axis begins, nanoseconds of the machine's monotonic clock: node traces carry that clock.
     #[serde(default)]
     pub clock_start_ns: u64,
+    /// The same by the wall clock, nanoseconds since 1970: logs of nodes carry that.
+    #[serde(default)]
+    pub wall_start_ns: Option<i64>,
     /// How long the clients were asked to work.
     pub time_limit_s: f64,
     /// Wall clock of the whole run, start and stop of the cluster included.

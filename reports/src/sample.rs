@@ -91,6 +91,7 @@ pub(crate) fn results() -> Results {
         network: "netns: root".into(),
         seed: 7,
         command: "rafture run --workload register --faults kill --seed 7".into(),
+        wall_start_ns: None,
         labels: BTreeMap::from([("commit".into(), "4f2a9c1".into())]),
         lateness: Some(Lateness { p99_ms: 0.4, max_ms: 3.1 }),
         note: "the seed repeats the plan, not the interleaving".into(),

@@ -17,7 +17,7 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rafture_checker::history::Event;
 use rafture_checker::online::Watch;
@@ -165,6 +165,7 @@ struct Record {
     clock: RunClock,
     healed_ns: Option<u64>,
     lateness: Option<Lateness>,
+    wall_start: SystemTime,
 }
 
 impl Stage {
@@ -244,6 +245,7 @@ impl Stage {
     ) -> Result<Record, Error> {
         self.come_up().await?;
         let clock = RunClock::start();
+        let wall_start = SystemTime::now();
         let pulse = Pulse::start().map_err(Error::harness)?;
         let (halt, halted) = watch::channel(false);
         let watcher = Watcher { watch: Watch::over(self.workload.model()), halt: halt.clone() };
@@ -306,7 +308,7 @@ impl Stage {
         let watched = written.map_err(|error| {
             Error::Harness(format!("cannot write the history: {error} (hint: is the disk full?)"))
         })?;
-        Ok(Record { history, watched, crashes, clock, healed_ns: healed_ns.get(), lateness })
+        Ok(Record { history, watched, crashes, clock, healed_ns: healed_ns.get(), lateness, wall_start })
     }
 
     async fn come_up(&mut self) -> Result<(), Error> {
@@ -433,6 +435,7 @@ fn conclude(
         labels: plan.labels.clone(),
         started_at: UtcTime::from(started).to_string(),
         clock_start_ns: record.clock.start_ns(),
+        wall_start_ns: record.wall_start.duration_since(UNIX_EPOCH).ok().map(|time| time.as_nanos() as i64),
         time_limit_s: plan.time_limit.0.as_secs_f64(),
         seconds: began.elapsed().as_secs_f64(),
         lateness: record.lateness,

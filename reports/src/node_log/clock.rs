@@ -1,22 +1,6 @@
 //! The wall clock of log lines on the time axis of a run.
-//!
-//! Results know when a run began by the machine's monotonic clock, and by the wall clock only when its cluster was still to be
-//! started. What ties the two together is the history: its file was last written when its last event was recorded, or at most a second
-//! later. So times of log lines are right to a second, which is enough to stand beside each other; a copy that has
-//! lost its file times gives none.
-
-use std::path::Path;
-use std::time::UNIX_EPOCH;
-
-use rafture_checker::history::Event;
 
 use crate::results::Results;
-
-/// The last event is looked for in so much of a history's end.
-const LAST_EVENT_BYTES_MAX: u64 = 1 << 20;
-
-/// A history's file is written at most so long after its last event.
-const BEHIND_NS: i64 = 1_500_000_000;
 
 const NS_PER_S: i64 = 1_000_000_000;
 
@@ -28,30 +12,15 @@ impl WallClock {
     /// Of one who knows nothing.
     pub(crate) const NONE: WallClock = WallClock(None);
 
-    /// Taken from the times of the files in `folder`, if they can be those of the run.
-    pub(crate) fn of(folder: &Path, results: &Results) -> WallClock {
-        let began = rfc_3339(&results.started_at);
-        let start = start_by_history(&folder.join("history.jsonl"));
-        let lasted_ns = (results.seconds * 1e9) as i64;
-        let is_within =
-            |began: i64, start: i64| start >= began - BEHIND_NS && start <= began + lasted_ns + BEHIND_NS;
-        WallClock(began.zip(start).filter(|&(began, start)| is_within(began, start)).map(|(_, start)| start))
+    /// Of a run; one that an older version has made does not tell.
+    pub(crate) fn of(results: &Results) -> WallClock {
+        WallClock(results.wall_start_ns)
     }
 
     /// When a line was written, nanoseconds since the start of the run, if it tells that.
     pub(crate) fn time_ns(&self, line: &str) -> Option<i64> {
         Some(rfc_3339(line)? - self.0?)
     }
-}
-
-/// When its last event was recorded is when the file was written.
-fn start_by_history(file: &Path) -> Option<i64> {
-    let about = std::fs::symlink_metadata(file).ok()?;
-    let written = about.modified().ok()?.duration_since(UNIX_EPOCH).ok()?.as_nanos();
-    let text = super::end_of(file, LAST_EVENT_BYTES_MAX);
-    let text = String::from_utf8_lossy(&text);
-    let last: Event = text.lines().rev().find_map(|line| serde_json::from_str(line).ok())?;
-    Some(written as i64 - last.time as i64)
 }
 
 /// The first time in `text` that is written as RFC 3339 or ISO 8601 say, nanoseconds since 1970: `2026-07-24T09:15:02.25+02:00`.
@@ -141,23 +110,14 @@ mod tests {
         }
     }
 
-    /// The history's last event came 4 s after the start, so the axis began 4 s before the file was written; a run that had ended long
-    /// before then has lost its file times.
     #[test]
-    fn the_axis_begins_where_the_history_says_so_long_as_that_can_be() {
-        let folder = tempfile::tempdir().expect("a temp folder");
-        let event = serde_json::to_string(&sample::nemesis_event(4 * NS_PER_S as u64)).expect("an event");
-        std::fs::write(folder.path().join("history.jsonl"), format!("{event}\nhalf")).expect("a file");
-        let written =
-            folder.path().join("history.jsonl").metadata().expect("a file").modified().expect("a time");
-        let start = written - std::time::Duration::from_secs(4);
-        let started_at = crate::store::UtcTime::from(start).to_string();
-        let results = Results { started_at, ..sample::results() };
-        let clock = WallClock::of(folder.path(), &results);
-        let line = crate::store::UtcTime::from(written).to_string();
-        let time_ns = clock.time_ns(&line).expect("a clock");
-        assert!((3 * NS_PER_S..=4 * NS_PER_S).contains(&time_ns), "{time_ns}");
-        let long_ago = Results { started_at: "2020-01-01T00:00:00Z".into(), ..results };
-        assert_eq!(WallClock::of(folder.path(), &long_ago), WallClock::NONE);
+    fn a_line_stands_where_its_time_is_on_the_axis() {
+        let second = 1_784_884_502 * NS_PER_S;
+        let results = Results { wall_start_ns: Some(second), ..sample::results() };
+        let clock = WallClock::of(&results);
+        assert_eq!(clock.time_ns("2026-07-24T09:15:04.5Z leader"), Some(2_500_000_000));
+        assert_eq!(clock.time_ns("2026-07-24T09:15:01Z start"), Some(-NS_PER_S));
+        assert_eq!(clock.time_ns("no time"), None);
+        assert_eq!(WallClock::NONE.time_ns("2026-07-24T09:15:04Z"), None);
     }
 }
