@@ -218,6 +218,7 @@ impl Work<'_> {
         if stopped.is_some() {
             return Ok(stopped);
         }
+        let began = Instant::now();
         let halted = std::sync::atomic::AtomicBool::new(false);
         let (ended, endings) = mpsc::channel();
         let work = &*self;
@@ -246,7 +247,7 @@ impl Work<'_> {
                 match made {
                     Ok(entry) => {
                         count += 1;
-                        work.tell(count, total, cell, &entry);
+                        work.tell((count, total), began.elapsed(), cell, &entry);
                         done.push(entry);
                     }
                     Err(error) => failed = failed.or(Some(error)),
@@ -288,8 +289,8 @@ impl Work<'_> {
         }
     }
 
-    fn tell(&self, count: usize, total: usize, cell: &Cell, entry: &Entry) {
-        let left = (self.began.elapsed() / count as u32) * (total - count) as u32;
+    fn tell(&self, (count, total): (usize, usize), took: Duration, cell: &Cell, entry: &Entry) {
+        let left = (took / count as u32) * (total - count) as u32;
         let cause = entry.cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default();
         let left = Span(Duration::from_secs(left.as_secs()));
         eprintln!(

@@ -17,8 +17,7 @@ pub(super) fn section(page: &ReportPage<'_>) -> Markup {
                 h2 { @if page.violation.is_some() { "What the nodes wrote around it" } @else { "What nodes wrote before they ended" } }
                 @for log in page.logs { (node(log, lines <= OPEN_LINES_MAX)) }
                 p.note {
-                    "Traces carry the clock of the run. Times of log lines were compared with it to about a second; "
-                    "lines without a time are the last of their file. All of them are in the run's folder, under " code { "nodes/" } "."
+                    "Lines that tell no time are the last of their file. All of them are in the run's folder, under " code { "nodes/" } "."
                 }
             }
         }
