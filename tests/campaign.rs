@@ -167,7 +167,10 @@ fn shards_share_a_night_and_are_joined() {
     assert!(merged.out.contains("3 of 3 runs: 3 valid"), "{}", merged.out);
     let cells = cells(&scene.store(), "night");
     assert_eq!(cells.values().map(Vec::len).collect::<Vec<usize>>(), [1, 1, 1], "{cells:?}");
+    let part = scene.store().join("night/.merging-999999999-half");
+    fs::create_dir_all(&part).expect("a folder");
     let again = merge();
+    assert!(!part.exists(), "what a killed merge has left is taken away");
     assert!(again.out.starts_with("0 runs copied, 3 were there"), "{}", again.out);
 }
 

@@ -14,6 +14,9 @@ use rafture_reports::{RunFolder, Store};
 use super::night::{self, Record, names, read, write};
 use crate::error::Error;
 
+/// How the folder of a run is called while it is copied; then comes the process that does.
+const PART: &str = ".merging-";
+
 /// Join stores of several machines in one
 #[derive(Debug, Args)]
 pub struct MergeArguments {
@@ -78,6 +81,7 @@ pub(super) fn merge(arguments: &MergeArguments) -> Result<Verdict, Error> {
 }
 
 fn copy_runs(from: &Path, to: &Path, copied: &mut Copied) -> Result<(), Error> {
+    remove_parts(to);
     for run in names(from) {
         let source = from.join(&run);
         if fs::symlink_metadata(&source).is_ok_and(|entry| entry.is_symlink())
@@ -98,7 +102,7 @@ fn copy_runs(from: &Path, to: &Path, copied: &mut Copied) -> Result<(), Error> {
             copied.known += 1;
             continue;
         }
-        let part = to.join(format!(".merging-{}-{run}", std::process::id()));
+        let part = to.join(format!("{PART}{}-{run}", std::process::id()));
         let failed =
             |error: io::Error| Error::Harness(format!("cannot copy `{}`: {error}", source.display()));
         fs::create_dir_all(to)
@@ -111,6 +115,17 @@ fn copy_runs(from: &Path, to: &Path, copied: &mut Copied) -> Result<(), Error> {
         copied.runs += 1;
     }
     Ok(())
+}
+
+/// Halves of runs that somebody left who was killed while joining.
+fn remove_parts(folder: &Path) {
+    for name in names(folder) {
+        let process = name.strip_prefix(PART).and_then(|rest| rest.split('-').next());
+        if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
+            // What cannot be removed now is removed another time.
+            let _ = fs::remove_dir_all(folder.join(name));
+        }
+    }
 }
 
 /// What two copies of one run have in common, and no two runs.
@@ -152,11 +167,13 @@ fn join_night(from: &Path, to: &Path) -> Result<(), Error> {
                     to.display()
                 )));
             }
-            joined.shards.extend(
-                new.shards.iter().filter(|shard| !joined.shards.contains(shard)).copied().collect::<Vec<_>>(),
-            );
-            joined.spent_s += new.spent_s;
-            joined.ended &= new.ended;
+            // What is joined once more has gone on meanwhile, and is no other part.
+            let is_known = new.shards.iter().all(|shard| joined.shards.contains(shard));
+            if !is_known {
+                joined.shards.extend(new.shards);
+                joined.spent_s += new.spent_s;
+            }
+            joined.ended &= new.ended || is_known;
             joined.stopped = joined.stopped.or(new.stopped);
             joined
         }

@@ -121,9 +121,10 @@ impl NightFolder {
         let now = UtcTime::from(SystemTime::now());
         // Shards of one night need a name for it that they do not have to agree on.
         let fresh = if shard == Shard::WHOLE { now.compact() } else { now.compact()[..8].to_owned() };
-        let last = names(&nights).pop().filter(|last| {
-            read::<Record>(&nights.join(last).join("night.json")).is_ok_and(|record| !record.ended)
-        });
+        // One that was begun with another file, or as another part, is not what is asked for now.
+        let goes_on =
+            |record: &Record| !record.ended && record.file == campaign.text && record.shards == [shard];
+        let last = records(&nights).into_iter().rfind(goes_on).map(|record| record.night);
         let night = asked.map(str::to_owned).or(last).unwrap_or(fresh);
         rafture_reports::store::check_name(&night).map_err(Error::input)?;
         let path = nights.join(&night);
@@ -283,24 +284,33 @@ fn wait_for_end(controller: &str) -> Result<(), Error> {
 /// What is stored of a night, as one thing.
 pub(super) fn night(path: &Path, record: &Record) -> Result<Night, Error> {
     let share = (0..record.cells).filter(|cell| record.shards.iter().any(|shard| shard.has(*cell))).count();
+    let entries = entries(path)?;
     Ok(Night {
         name: record.name.clone(),
         night: record.night.clone(),
         cells: record.cells,
         share,
-        entries: entries(path)?,
         canaries: read(&path.join("canaries.json")).unwrap_or_default(),
-        stopped: record.stopped.clone(),
-        before: former(path),
+        stopped: record.stopped.clone().filter(|_| entries.len() < share),
+        before: former(path, record),
+        entries,
     })
 }
 
 /// The last night before this one that has a summary.
-fn former(path: &Path) -> Option<Former> {
-    let (nights, own) = (path.parent()?, path.file_name()?.to_string_lossy().into_owned());
-    let earlier = names(nights).into_iter().rev().filter(|name| *name < own);
-    let summary = |name: String| read::<Night>(&nights.join(name).join("summary.json")).ok();
-    earlier.into_iter().find_map(summary).map(|night| night.as_former())
+fn former(path: &Path, record: &Record) -> Option<Former> {
+    let nights = path.parent()?;
+    let earlier = records(nights).into_iter().rev().filter(|other| other.started_at < record.started_at);
+    let summary = |other: Record| read::<Night>(&nights.join(other.night).join("summary.json")).ok();
+    earlier.filter_map(summary).map(|night| night.as_former()).next()
+}
+
+/// The nights that can be read, in the order in which they were begun: their names may be anything.
+fn records(nights: &Path) -> Vec<Record> {
+    let read = |name: String| read::<Record>(&nights.join(name).join("night.json")).ok();
+    let mut records: Vec<Record> = names(nights).into_iter().filter_map(read).collect();
+    records.sort_by(|a, b| a.started_at.cmp(&b.started_at).then_with(|| a.night.cmp(&b.night)));
+    records
 }
 
 pub(super) fn write_summaries(path: &Path, night: &Night) -> Result<(), Error> {
@@ -398,4 +408,39 @@ pub(super) fn labels(
     let all: BTreeMap<String, String> =
         campaign.labels.clone().into_iter().chain(more.clone()).chain(own).collect();
     all.into_iter().map(|(name, value)| format!("--label={name}={value}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::campaign::file;
+
+    #[test]
+    fn an_interrupted_night_goes_on_whatever_others_are_called() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("night.toml");
+        let campaign = |text: &str| {
+            fs::write(&file, text).expect("a file");
+            file::read(&file).expect("a campaign")
+        };
+        let first = campaign("name = \"n\"");
+        let open = |campaign: &Campaign, asked: Option<&str>| {
+            NightFolder::open(folder.path(), campaign, Shard::WHOLE, asked).expect("a night")
+        };
+        let mut named = open(&first, Some("zulu"));
+        named.record.ended = true;
+        named.save().expect("a record");
+        drop(named);
+        let begun = open(&first, None).record.night.clone();
+        assert_ne!(begun, "zulu", "that one has ended");
+        assert_eq!(open(&first, None).record.night, begun);
+        let held = open(&first, None);
+        let error = NightFolder::open(folder.path(), &first, Shard::WHOLE, None).expect_err("it is taken");
+        assert!(error.to_string().contains("another campaign is at the night"), "{error}");
+        drop(held);
+        let other = campaign("name = \"n\"\nseed = 1");
+        let error =
+            NightFolder::open(folder.path(), &other, Shard::WHOLE, Some(&begun)).expect_err("another file");
+        assert!(error.to_string().contains("was begun with another file"), "{error}");
+    }
 }

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::FaultSpan;
 use crate::results::{Lateness, OutageQuantiles, Results};
+use crate::trend;
 use crate::wording;
 
 pub(crate) use page::content;
@@ -276,11 +277,12 @@ impl Night {
                 systems.entry(entry.system.clone()).or_default().push(entry);
             }
         }
+        let median = |values: &mut dyn Iterator<Item = f64>| trend::median(&values.collect::<Vec<f64>>());
         let figures = |entries: Vec<&Entry>| Figures {
             runs: entries.len(),
-            recovery_p50_ms: median(entries.iter().filter_map(|entry| entry.recovery.p50_ms)),
-            recovery_p99_ms: median(entries.iter().filter_map(|entry| entry.recovery.p99_ms)),
-            throughput: median(entries.iter().map(|entry| entry.throughput)),
+            recovery_p50_ms: median(&mut entries.iter().filter_map(|entry| entry.recovery.p50_ms)),
+            recovery_p99_ms: median(&mut entries.iter().filter_map(|entry| entry.recovery.p99_ms)),
+            throughput: median(&mut entries.iter().map(|entry| entry.throughput)),
         };
         systems.into_iter().map(|(system, entries)| (system, figures(entries))).collect()
     }
@@ -295,12 +297,6 @@ impl Night {
     pub fn count(&self, verdict: Verdict) -> usize {
         self.entries.iter().filter(|entry| entry.verdict == verdict).count()
     }
-}
-
-fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied()
 }
 
 #[cfg(test)]

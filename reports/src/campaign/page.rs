@@ -1,10 +1,10 @@
 //! `night.html`: what a team meets in the morning. One self-contained file; it refers to the pages of the runs beside it.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, PreEscaped, html};
 
 use super::words::{canary_words, former, moved, sentence};
 use super::{Entry, Group, Night};
-use crate::page::{SCRIPT, STYLE};
+use crate::page::{SCRIPT, STYLE, document};
 use crate::wording::{self, visible};
 
 /// As many runs of one cause are listed in its card; the table of all runs has the rest.
@@ -17,23 +17,8 @@ fn plain(text: &str) -> String {
 
 /// The page. `link` gives the address of a run's page, from the run's folder in the store.
 pub fn html(night: &Night, link: &dyn Fn(&str) -> String) -> String {
-    let verdict = night.verdict();
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (verdict) " · " (night.name) " · " (night.night) }
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                main { (content(night, link)) }
-                script { (PreEscaped(SCRIPT)) }
-            }
-        }
-    };
-    page.into_string()
+    let title = format!("{} · {} · {}", night.verdict(), night.name, night.night);
+    document(&title, &[STYLE], &content(night, link), &html! {}, &[SCRIPT])
 }
 
 /// What the page says, without what stands around it.
@@ -41,7 +26,7 @@ pub(crate) fn content(night: &Night, link: &dyn Fn(&str) -> String) -> Markup {
     let verdict = night.verdict();
     html! {
         header class=(verdict) {
-            p.eyebrow { (night.name) " · " (night.night) }
+            p.eyebrow { (visible(&night.name)) " · " (visible(&night.night)) }
             h1 { (wording::capitalized(&verdict.to_string())) }
             p.why { (sentence(night)) }
             @for canary in &night.canaries { p.note { (plain(&wording::capitalized(&canary_words(canary)))) } }
@@ -124,7 +109,7 @@ fn figures(night: &Night) -> Markup {
                             @for (system, now) in &figures {
                                 @let before = night.before.as_ref().and_then(|before| before.figures.get(system));
                                 tr {
-                                    td { (system) } td.number { (now.runs) }
+                                    td { (visible(system)) } td.number { (now.runs) }
                                     td.number { (wording::duration_or_dash(now.recovery_p50_ms)) }
                                     td.number { (wording::duration_or_dash(now.recovery_p99_ms)) }
                                     td.number { (rate(now.throughput)) }

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use rafture_checker::verdict::Verdict;
 
 use super::{Canary, Figures, Group, Night};
+use crate::text_drawing::plain;
 use crate::wording;
 
 /// As many runs of one cause are listed.
@@ -227,9 +228,4 @@ fn cell(text: &str) -> String {
 
 fn escaped(text: &str) -> String {
     plain(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
-/// Text that moves no cursor.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

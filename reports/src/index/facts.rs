@@ -128,10 +128,10 @@ impl Facts {
         let slowest_ms = results.latency.values().map(|latency| latency.p99_ms).reduce(f64::max);
         let ok: u64 = results.operations.values().map(|count| count.ok).sum();
         let sql = "INSERT INTO runs (path, name, run, state, system, workload, nodes, network, seed, verdict, reason,
-            anomaly, oracle, faults, started_at, started_s, seconds, throughput, operations_ok, recovery_p50_ms,
+            anomaly, oracle, recipe, faults, started_at, started_s, seconds, throughput, operations_ok, recovery_p50_ms,
             recovery_p99_ms, recovery_max_ms, latency_p99_ms, commit_id, campaign, overloaded, results_mtime_ns,
             results_size) VALUES (:path, :name, :run, 'finished', :system, :workload, :nodes, :network, :seed,
-            :verdict, :reason, :anomaly, :oracle, :faults, :started_at, :started_s, :seconds, :throughput, :ok,
+            :verdict, :reason, :anomaly, :oracle, :recipe, :faults, :started_at, :started_s, :seconds, :throughput, :ok,
             :recovery_p50, :recovery_p99, :recovery_max, :latency_p99, :commit, :campaign, :overloaded, :mtime,
             :size)";
         transaction.prepare_cached(sql)?.execute(named_params! {
@@ -147,6 +147,7 @@ impl Facts {
             ":reason": wording::verdict_sentence(results),
             ":anomaly": anomaly,
             ":oracle": oracle(results),
+            ":recipe": recipe(&results.command),
             ":faults": kinds.join(","),
             ":started_at": results.started_at,
             ":started_s": seconds_since_1970(&results.started_at).or_else(|| seconds_of_folder(run)),
@@ -234,6 +235,12 @@ fn oracle(results: &Results) -> Option<String> {
     }
     let speaking = results.checkers.iter().filter(|(_, checker)| checker.verdict == results.verdict);
     Some(speaking.map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(","))
+}
+
+/// The line that repeats a run without what equal runs differ in.
+fn recipe(command: &str) -> String {
+    let differs = |part: &&str| ["seed ", "store ", "name "].iter().any(|flag| part.starts_with(flag));
+    command.split(" --").filter(|part| !differs(part)).collect::<Vec<&str>>().join(" --")
 }
 
 fn plan(folder: &Path) -> Value {

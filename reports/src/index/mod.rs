@@ -27,7 +27,7 @@ use facts::Facts;
 pub const FILE: &str = "index.sqlite";
 
 /// Raised whenever `schema.sql` or the meaning of a column changes.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 const SCHEMA: &str = include_str!("schema.sql");
 
 /// How long a writer waits for others. A run's row is written in milliseconds.

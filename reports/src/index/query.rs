@@ -116,7 +116,7 @@ pub struct Sample {
     pub latency_p99_ms: Option<f64>,
 }
 
-/// Runs that may be compared: the same system, workload, faults and number of nodes.
+/// Runs that may be compared: those that were made by the same recipe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting {
     /// The system under test.
@@ -127,8 +127,17 @@ pub struct Setting {
     pub faults: String,
     /// How many nodes.
     pub nodes: i64,
+    /// The line that repeats such a run, without what they differ in.
+    pub recipe: String,
     /// How many runs there are.
     pub runs: u64,
+}
+
+impl Setting {
+    /// In the order of the placeholders.
+    fn values(&self) -> [&dyn ToSql; 5] {
+        [&self.system, &self.workload, &self.faults, &self.nodes, &self.recipe]
+    }
 }
 
 /// Runs whose figures tell about the system: judged to the end, not vacuous, on a machine that kept up. An invalid run ends
@@ -204,8 +213,8 @@ impl Index {
     /// When the index cannot be read.
     pub fn settings(&self) -> Result<Vec<Setting>, IndexError> {
         let sql = format!(
-            "SELECT system, workload, faults, nodes, count(*) AS runs FROM runs WHERE {MEASURED}
-             GROUP BY 1, 2, 3, 4 ORDER BY runs DESC, 1, 2, 3, 4"
+            "SELECT system, workload, faults, nodes, recipe, count(*) AS runs FROM runs WHERE {MEASURED}
+             GROUP BY 1, 2, 3, 4, 5 ORDER BY runs DESC, 1, 2, 3, 4, 5"
         );
         self.ask(|connection| {
             let mut statement = connection.prepare_cached(&sql)?;
@@ -215,7 +224,8 @@ impl Index {
                     workload: row.get(1)?,
                     faults: row.get(2)?,
                     nodes: row.get(3)?,
-                    runs: row.get(4)?,
+                    recipe: row.get(4)?,
+                    runs: row.get(5)?,
                 })
             })?;
             settings.collect()
@@ -231,12 +241,11 @@ impl Index {
             "SELECT path, coalesce(commit_id, substr(started_at, 1, 10)), commit_id IS NOT NULL, started_s,
                     recovery_p50_ms, recovery_p99_ms, throughput, latency_p99_ms
              FROM runs WHERE {MEASURED} AND started_s IS NOT NULL
-               AND system = ?1 AND workload = ?2 AND faults = ?3 AND nodes = ?4 ORDER BY started_s, path"
+               AND system = ?1 AND workload = ?2 AND faults = ?3 AND nodes = ?4 AND recipe = ?5 ORDER BY started_s, path"
         );
         self.ask(|connection| {
             let mut statement = connection.prepare_cached(&sql)?;
-            let values: [&dyn ToSql; 4] =
-                [&setting.system, &setting.workload, &setting.faults, &setting.nodes];
+            let values = setting.values();
             let samples = statement.query_map(values, |row| {
                 Ok(Sample {
                     path: row.get(0)?,
@@ -260,8 +269,8 @@ impl Index {
     pub fn overloaded(&self, setting: &Setting) -> Result<u64, IndexError> {
         let sql =
             "SELECT count(*) FROM runs WHERE overloaded = 1 AND system = ?1 AND workload = ?2 AND faults = ?3
-                   AND nodes = ?4";
-        let values: [&dyn ToSql; 4] = [&setting.system, &setting.workload, &setting.faults, &setting.nodes];
+                   AND nodes = ?4 AND recipe = ?5";
+        let values = setting.values();
         self.ask(|connection| connection.prepare_cached(sql)?.query_row(values, |row| row.get(0)))
     }
 }

@@ -14,6 +14,7 @@ CREATE TABLE runs (
   reason TEXT,                      -- the sentence that says why
   anomaly TEXT,                     -- of an invalid run, by its proper name
   oracle TEXT,                      -- the checkers as bad as the run, comma-separated, unless it is valid
+  recipe TEXT,                      -- the line that repeats it, without what equal runs differ in: seed, store, name
   faults TEXT,                      -- kinds, sorted, comma-separated; '' for none
   started_at TEXT,                  -- UTC, RFC 3339
   started_s INTEGER,                -- the same, seconds since 1970

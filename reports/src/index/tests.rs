@@ -229,9 +229,14 @@ fn trends_leave_out_overload_and_what_proves_nothing() {
     let mut vacuous = run(6);
     vacuous.verdict = rafture_checker::verdict::Verdict::Vacuous;
     put(store.path(), "register", &vacuous);
+    // As fast as none of the others, on purpose.
+    let mut other = run(7);
+    other.command = "rafture run --rate 50 --seed 7".into();
+    put(store.path(), "register", &other);
     let index = synced(store.path());
     let settings = index.settings().expect("settings");
-    assert_eq!(settings.len(), 1);
+    assert_eq!(settings.len(), 2, "runs of another rate are another matter: {settings:?}");
+    assert_eq!(settings[1].recipe, "rafture run --rate 50");
     assert_eq!((settings[0].runs, settings[0].faults.as_str()), (2, "kill"));
     let samples = index.samples(&settings[0]).expect("samples");
     assert_eq!(samples.len(), 2);

@@ -12,6 +12,8 @@ use super::Operation;
 const COLUMNS: f64 = 1_600.0;
 const ROWS_PER_DOUBLING: f64 = 40.0;
 
+const COARSEST: f64 = 1e6;
+
 /// An operation that is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Point {
@@ -28,7 +30,8 @@ pub fn points(operations: &[Operation<'_>], end_ns: u64, budget: usize, kept: &[
     };
     let mut points: Vec<Point> = operations.iter().enumerate().filter_map(completed).collect();
     let mut coarseness = 1.0;
-    while points.len() > budget {
+    // One cell for all of a kind is as coarse as it gets.
+    while points.len() > budget && coarseness < COARSEST {
         points = slowest_per_cell(points, operations, end_ns, coarseness);
         coarseness *= 1.2;
     }

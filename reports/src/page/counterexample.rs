@@ -4,12 +4,13 @@
 //! the whole history around them as bars that can be zoomed. For a history that is valid, or of which nothing is known, only
 //! the verdict and the bars.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, PreEscaped, html};
 use rafture_checker::failure::{Failure, FailureOperation};
 use rafture_checker::history::History;
 use rafture_checker::verdict::Verdict;
 
 use super::board::{self, Board};
+use super::document::document;
 use super::report::{SCRIPT as COPY, STYLE};
 use super::timeline::Timeline;
 use crate::fault::FaultSpan;
@@ -43,29 +44,15 @@ pub struct Counterexample<'a> {
 /// The page.
 pub fn counterexample_html(of: &Counterexample<'_>) -> String {
     let timeline = Timeline::of(of.history, of.failure, of.faults);
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (of.verdict) " · " (of.title) }
-                style { (PreEscaped(STYLE)) (PreEscaped(board::STYLE)) (PreEscaped(OWN_STYLE)) }
-            }
-            body {
-                main {
-                    (verdict(of))
-                    (facts(of))
-                    @if let Some(failure) = of.failure { (evidence(failure, of.history, &timeline)) }
-                    (surroundings(of, &timeline))
-                }
-                script type="application/json" id="history" { (PreEscaped(timeline.script())) }
-                script { (PreEscaped(COPY)) }
-                script { (PreEscaped(SCRIPT)) }
-            }
-        }
+    let main = html! {
+        (verdict(of))
+        (facts(of))
+        @if let Some(failure) = of.failure { (evidence(failure, of.history, &timeline)) }
+        (surroundings(of, &timeline))
     };
-    wording::visible(&page.into_string()).into_owned()
+    let data = html! { script type="application/json" id="history" { (PreEscaped(timeline.script())) } };
+    let title = format!("{} · {}", of.verdict, of.title);
+    document(&title, &[STYLE, board::STYLE, OWN_STYLE], &main, &data, &[COPY, SCRIPT])
 }
 
 fn verdict(of: &Counterexample<'_>) -> Markup {

@@ -4,6 +4,7 @@
 mod axis_tables;
 mod board;
 mod counterexample;
+mod document;
 mod embed;
 mod evidence;
 mod markdown;
@@ -17,5 +18,6 @@ mod tables;
 mod timeline;
 
 pub use counterexample::{Counterexample, counterexample_html};
+pub(crate) use document::document;
 pub(crate) use markdown::summary_markdown;
 pub(crate) use report::{ReportPage, SCRIPT, STYLE, report_html};

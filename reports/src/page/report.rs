@@ -7,8 +7,9 @@
 //! Whatever came from outside (names, values, errors, logs) is escaped twice: by the templates, so that it cannot become an
 //! element, and when the page leaves, so that nothing in it is invisible.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, PreEscaped, html};
 
+use super::document::document;
 use super::prose::prose;
 use super::series::Series;
 use super::{board, evidence, node_logs, overview, tables};
@@ -43,34 +44,21 @@ pub(crate) struct ReportPage<'a> {
 pub(crate) fn report_html(page: &ReportPage<'_>) -> String {
     let results = page.run.results;
     let title = format!("{} · {} · {}", results.verdict, results.name, results.run);
-    let html = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (title) }
-                style { (PreEscaped(STYLE)) (PreEscaped(board::STYLE)) (PreEscaped(overview::STYLE)) }
-            }
-            body {
-                main {
-                    (verdict(results))
-                    (facts(results))
-                    (evidence::section(results, page.violation))
-                    (overview::section(page))
-                    (node_logs::section(page))
-                    (tables::faults(page.run))
-                    (tables::operations(results))
-                    (overview::slowest(page))
-                    (tables::checkers(results))
-                }
-                script type="application/json" id="series" { (PreEscaped(Series::of(page).script())) }
-                script { (PreEscaped(SCRIPT)) }
-                @for script in overview::SCRIPTS { script { (PreEscaped(script)) } }
-            }
-        }
+    let main = html! {
+        (verdict(results))
+        (facts(results))
+        (evidence::section(results, page.violation))
+        (overview::section(page))
+        (node_logs::section(page))
+        (tables::faults(page.run))
+        (tables::operations(results))
+        (overview::slowest(page))
+        (tables::checkers(results))
     };
-    wording::visible(&html.into_string()).into_owned()
+    let data =
+        html! { script type="application/json" id="series" { (PreEscaped(Series::of(page).script())) } };
+    let scripts = [&[SCRIPT][..], &overview::SCRIPTS].concat();
+    document(&title, &[STYLE, board::STYLE, overview::STYLE], &main, &data, &scripts)
 }
 
 fn verdict(results: &Results) -> Markup {

@@ -19,8 +19,7 @@ use tokio::sync::mpsc::{Sender, channel};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::frame::failure;
-use super::run_page::gone;
-use super::{Server, blocking};
+use super::{Server, of_run};
 
 /// So much is read at once, and so many pieces may wait for the network.
 const PIECE: usize = 64 * 1024;
@@ -39,9 +38,8 @@ pub(super) async fn file(
     State(server): State<Arc<Server>>,
     extract::Path((name, run, file)): extract::Path<(String, String, String)>,
 ) -> Response {
-    blocking(move || {
-        let Some(folder) = server.folder(&name, &run) else { return Ok(gone(&format!("{name}/{run}"))) };
-        let Some((opened, size)) = open(&folder, &file) else {
+    of_run(server, name, run, move |_, _, folder| {
+        let Some((opened, size)) = open(folder, &file) else {
             return Ok(failure(StatusCode::NOT_FOUND, &format!("The run has no file {file}.")));
         };
         let policy = if PAGES.contains(&file.as_str()) { REPORT_POLICY } else { FILE_POLICY };
@@ -60,8 +58,8 @@ pub(super) async fn archive(
     State(server): State<Arc<Server>>,
     extract::Path((name, run)): extract::Path<(String, String)>,
 ) -> Response {
-    blocking(move || {
-        let Some(folder) = server.folder(&name, &run) else { return Ok(gone(&format!("{name}/{run}"))) };
+    of_run(server, name.clone(), run.clone(), move |_, _, folder| {
+        let folder = folder.to_path_buf();
         let plain =
             |text: &str| text.replace(|c: char| !c.is_ascii_alphanumeric() && !"-_.".contains(c), "_");
         let file = format!("attachment; filename=\"{}-{}.tar.gz\"", plain(&name), plain(&run));

@@ -8,6 +8,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::is_plain;
 use crate::page::STYLE;
+use crate::wording;
 
 /// A page with the ways to the others above it. `here` is the one that it is.
 pub(super) fn page(title: &str, here: &str, content: &Markup) -> Markup {
@@ -62,16 +63,7 @@ pub(super) async fn style() -> Response {
 /// `text` with every character that cannot be seen, or that turns the text around it, spelled out. Markup is escaped where it is
 /// written.
 pub(super) fn visible(text: &str) -> String {
-    let mut seen = String::with_capacity(text.len());
-    for c in text.chars() {
-        let is_turn = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
-        if c.is_control() || is_turn {
-            seen.extend(c.escape_default());
-        } else {
-            seen.push(c);
-        }
-    }
-    seen
+    wording::visible(text).into_owned()
 }
 
 /// `text` as one part of a path, or as a value in a query.

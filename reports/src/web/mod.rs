@@ -207,6 +207,23 @@ async fn blocking(work: impl FnOnce() -> Result<Response, IndexError> + Send + '
     }
 }
 
+/// The same of one run, by its path in the store and its folder; says so where there is none.
+async fn of_run(
+    server: Arc<Server>,
+    name: String,
+    run: String,
+    work: impl FnOnce(&Server, &str, &Path) -> Result<Response, IndexError> + Send + 'static,
+) -> Response {
+    blocking(move || {
+        let path = format!("{name}/{run}");
+        match server.folder(&name, &run) {
+            Some(folder) => work(&server, &path, &folder),
+            None => Ok(run_page::gone(&path)),
+        }
+    })
+    .await
+}
+
 fn html(page: Markup) -> Response {
     ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], page.into_string()).into_response()
 }

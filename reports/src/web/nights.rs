@@ -15,7 +15,7 @@ use super::{Server, blocking};
 use crate::campaign::{self, Night};
 
 /// As many are listed.
-const LISTED_MAX: usize = 500;
+const LISTED_MAX: usize = 100;
 /// No summary is longer.
 const BYTES_MAX: u64 = 64 << 20;
 
@@ -28,9 +28,7 @@ struct Listed {
 
 pub(super) async fn page(State(server): State<Arc<Server>>) -> Response {
     blocking(move || {
-        let mut nights = nights(&server);
-        nights.sort_by(|a, b| b.night.cmp(&a.night).then_with(|| a.name.cmp(&b.name)));
-        nights.truncate(LISTED_MAX);
+        let nights = nights(&server);
         let content = html! {
             h1.plain { "Nights" }
             @if nights.is_empty() { p.lead { "There is no night yet (" code { "rafture campaign FILE.toml" } ")." } }
@@ -100,14 +98,18 @@ fn address(night: &Listed) -> String {
 }
 
 fn nights(server: &Server) -> Vec<Listed> {
-    let mut listed = Vec::new();
+    let mut found = Vec::new();
     for name in names(&server.store) {
         let Some(nights) = server.folder(&name, "nights") else { continue };
-        for night in names(&nights) {
-            listed.push(Listed { name: name.clone(), summary: read(&nights, &night), night });
-        }
+        found.extend(names(&nights).into_iter().map(|night| (night, name.clone(), nights.clone())));
     }
-    listed
+    // Names of nights begin with their time, unless somebody chose others. Only what is listed is read.
+    found.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+    found.truncate(LISTED_MAX);
+    found
+        .into_iter()
+        .map(|(night, name, nights)| Listed { summary: read(&nights, &night), name, night })
+        .collect()
 }
 
 fn names(folder: &Path) -> Vec<String> {

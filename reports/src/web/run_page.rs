@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::frame::{self, encoded, visible};
 use super::list::rate;
-use super::{Server, blocking, exists};
+use super::{Server, exists, of_run};
 use crate::index::{Row, State as RunState};
 use crate::wording;
 
@@ -35,19 +35,17 @@ pub(super) async fn page(
     State(server): State<Arc<Server>>,
     extract::Path((name, run)): extract::Path<(String, String)>,
 ) -> Response {
-    blocking(move || {
-        let path = format!("{name}/{run}");
-        let Some(folder) = server.folder(&name, &run) else { return Ok(gone(&path)) };
-        let Some(row) = server.ask(|index| index.run(&path))? else { return Ok(gone(&path)) };
+    of_run(server, name, run, |server, path, folder| {
+        let Some(row) = server.ask(|index| index.run(path))? else { return Ok(gone(path)) };
         let content = html! {
             (heading(&row))
-            (ways(&row, &folder))
+            (ways(&row, folder))
             (facts(&row))
-            (command(&folder))
-            (pictures(&folder))
-            (files(&folder))
+            (command(folder))
+            (pictures(folder))
+            (files(folder))
         };
-        Ok(super::html(frame::page(&path, "", &content)))
+        Ok(super::html(frame::page(path, "", &content)))
     })
     .await
 }

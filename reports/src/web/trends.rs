@@ -100,6 +100,7 @@ fn chosen(settings: &[Setting], query: &[(String, String)]) -> Option<Setting> {
         of("system", &setting.system)
             && of("workload", &setting.workload)
             && of("faults", &setting.faults)
+            && of("recipe", &setting.recipe)
             && asked(query, "nodes").is_none_or(|nodes| nodes == setting.nodes.to_string())
     };
     settings.iter().find(is_asked).cloned()
@@ -108,14 +109,14 @@ fn chosen(settings: &[Setting], query: &[(String, String)]) -> Option<Setting> {
 fn choice(settings: &[Setting], chosen: Option<&Setting>) -> Markup {
     let others = settings.len() - usize::from(chosen.is_some());
     html! {
-        @if let Some(setting) = chosen { p.lead { (title(setting)) } }
+        @if let Some(setting) = chosen { p.lead { (title(setting)) } p.note { code { (visible(&setting.recipe)) } } }
         @if others > 0 {
             details open[chosen.is_none()] {
                 summary { "What else was run (" (others) ")" }
                 ul.choice {
                     @for setting in settings {
                         li { a href=(url(setting)) aria-current=[(chosen == Some(setting)).then_some("true")] {
-                            (title(setting)) small { (wording::grouped(setting.runs)) " runs" }
+                            (title(setting)) small { (wording::grouped(setting.runs)) " runs of " (visible(&setting.recipe)) }
                         } }
                     }
                 }
@@ -131,9 +132,9 @@ fn title(setting: &Setting) -> String {
 }
 
 fn url(setting: &Setting) -> String {
-    let Setting { system, workload, faults, nodes, .. } = setting;
-    let [system, workload, faults] = [system, workload, faults].map(|text| encoded(text));
-    format!("/trends?system={system}&workload={workload}&faults={faults}&nodes={nodes}")
+    let Setting { system, workload, faults, nodes, recipe, .. } = setting;
+    let [system, workload, faults, recipe] = [system, workload, faults, recipe].map(|text| encoded(text));
+    format!("/trends?system={system}&workload={workload}&faults={faults}&nodes={nodes}&recipe={recipe}")
 }
 
 /// Commits in the order in which they were first run.

@@ -136,8 +136,8 @@ impl Live {
     /// Every second from the first that is kept to the last, also those in which nothing succeeded. The last one is left out: it is not over.
     pub(super) fn seconds(&self) -> impl Iterator<Item = (u64, &Second)> {
         static NOTHING: Second = Second { ok: 0, latencies_us: Vec::new() };
-        let first = self.seconds.keys().next().copied().unwrap_or(0);
         let now = self.time_ns / 1_000_000_000;
+        let first = self.seconds.keys().next().copied().unwrap_or(0).max(now.saturating_sub(SECONDS));
         (first..now).map(|second| (second, self.seconds.get(&second).unwrap_or(&NOTHING)))
     }
 }

@@ -15,8 +15,7 @@ use maud::{Markup, html};
 
 use super::chart::{Chart, Line};
 use super::frame::{self, visible};
-use super::run_page::gone;
-use super::{Server, blocking, exists, locked};
+use super::{Server, exists, locked, of_run};
 use crate::wording;
 
 pub(super) use follow::Live;
@@ -32,19 +31,17 @@ pub(super) async fn page(
     State(server): State<Arc<Server>>,
     extract::Path((name, run)): extract::Path<(String, String)>,
 ) -> Response {
-    blocking(move || {
-        let path = format!("{name}/{run}");
-        let Some(folder) = server.folder(&name, &run) else { return Ok(gone(&path)) };
-        if exists(&folder, "results.json") {
-            return Ok(Redirect::temporary(&frame::run_url(&path)).into_response());
+    of_run(server, name, run, |server, path, folder| {
+        if exists(folder, "results.json") {
+            return Ok(Redirect::temporary(&frame::run_url(path)).into_response());
         }
         let content = html! {
-            p.eyebrow { a href=(frame::run_url(&path)) { (visible(&name)) " · " (visible(&run)) } }
+            p.eyebrow { a href=(frame::run_url(path)) { (visible(path)) } }
             noscript { meta http-equiv="refresh" content="2"; }
-            div #state { (state_of(&server, &path, &folder)) }
+            div #state { (state_of(server, path, folder)) }
             p #silence .word .invalid hidden { "The server does not answer." }
         };
-        Ok(super::html(frame::with_script(&path, "", &content, Some("/live.js"))))
+        Ok(super::html(frame::with_script(path, "", &content, Some("/live.js"))))
     })
     .await
 }
@@ -54,12 +51,7 @@ pub(super) async fn state(
     State(server): State<Arc<Server>>,
     extract::Path((name, run)): extract::Path<(String, String)>,
 ) -> Response {
-    blocking(move || {
-        let path = format!("{name}/{run}");
-        let Some(folder) = server.folder(&name, &run) else { return Ok(gone(&path)) };
-        Ok(super::html(state_of(&server, &path, &folder)))
-    })
-    .await
+    of_run(server, name, run, |server, path, folder| Ok(super::html(state_of(server, path, folder)))).await
 }
 
 fn state_of(server: &Server, path: &str, folder: &Path) -> Markup {
