@@ -310,8 +310,12 @@ fn a_process_is_made_to_read_its_clocks() {
         readers.cluster.bend_clocks(&BTreeMap::from([(0, change)])).expect("bent");
         let seen = readers.cluster.look_at_clocks(0).expect("a look").expect("a process");
         let evidence = change.judge(seen).unwrap_or_else(|error| panic!("{error}"));
-        assert!(evidence.starts_with(&format!("wall clock reads +{round}")), "{evidence}");
-        assert!(evidence.contains(", monotonic clock is right (to 0."), "{evidence}");
+        // How exactly it is seen depends on how long the thread was kept from its processor: that is what uncertainty says.
+        let [wall, monotonic] = &seen;
+        assert!((wall.seen_ns - round * S).abs() <= wall.uncertain_ns, "{seen:?}");
+        assert!(monotonic.seen_ns.abs() <= monotonic.uncertain_ns, "{seen:?}");
+        assert!(evidence.starts_with("wall clock reads +"), "{evidence}");
+        assert!(evidence.contains(", monotonic clock is right (to "), "{evidence}");
     }
     let other = Change::new(Course::Jump(S), Course::True);
     let seen = readers.cluster.look_at_clocks(0).expect("a look").expect("a process");
