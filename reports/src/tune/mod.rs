@@ -38,8 +38,66 @@ pub struct Tuning {
     pub candidates: Vec<Candidate>,
     /// Fresh runs of what is recommended, if they were asked for.
     pub checks: Vec<Check>,
+    /// How often votes are split by how wide the range is, on this network, by simulation.
+    pub split_votes: Vec<SplitPoint>,
     /// The paper's Figure 16, if it was asked for.
     pub figure16: Vec<Curve>,
+    /// What simulation says of questions that the dissertation leaves open, if they were asked for.
+    pub studies: Vec<Study>,
+}
+
+/// How often nobody wins the first term after a leader was lost, with ranges of one width.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SplitPoint {
+    /// Longest less shortest timeout, in milliseconds.
+    pub range_ms: f64,
+    /// Mean one-way latency, in milliseconds.
+    pub latency_ms: f64,
+    /// Failures that were simulated.
+    pub trials: u64,
+    /// Those in which nobody won the first term.
+    pub split_votes: u64,
+    /// Their share by the dissertation's formula (chapter 9.3), which takes one latency for all messages and no time for disks.
+    pub closed_form: Option<f64>,
+}
+
+/// A question, and what simulation says of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Study {
+    /// As `--study` takes it.
+    pub name: String,
+    /// The question, in a sentence.
+    pub question: String,
+    /// What was simulated, in a few sentences.
+    pub setup: String,
+    /// The answer, a sentence each, with figures.
+    pub findings: Vec<String>,
+    /// Pictures of it.
+    pub charts: Vec<StudyChart>,
+}
+
+/// One picture of a study.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StudyChart {
+    /// What is seen.
+    pub title: String,
+    /// What is varied, with its unit.
+    pub x: String,
+    /// What comes of it, with its unit.
+    pub y: String,
+    /// Whether the vertical axis is logarithmic.
+    pub is_log: bool,
+    /// Its lines.
+    pub lines: Vec<StudyLine>,
+}
+
+/// One line of a picture: `[x, y, low, high]`, the last two where the true `y` lies with 95 % confidence.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StudyLine {
+    /// What it stands for.
+    pub name: String,
+    /// Its points, by x.
+    pub points: Vec<[f64; 4]>,
 }
 
 /// The network between the members, as it was given or measured.
