@@ -279,7 +279,7 @@ impl Stage {
                 let healed = clock.now();
                 scene.phase("healed");
                 // A run that is stopped early gives nobody the time to recover.
-                if be_quiet(plan, &recorder, halted.clone()).await {
+                if be_quiet(plan, &recorder, healed, halted.clone()).await {
                     healed_ns.set(Some(healed));
                 }
             }
@@ -358,14 +358,14 @@ async fn pass_on(mut stop: watch::Receiver<bool>, halt: watch::Sender<bool>) {
     std::future::pending::<()>().await;
 }
 
-/// The quiet window: the cluster is driven, and nothing is done to it. If it does not serve by the end, it gets more time.
+/// The quiet window: the cluster is driven, and nothing is done to it. If it does not serve by the end, it gets more time. What began
+/// before it was healed does not count, here as in the judgement: it may have been let in by what was healed last.
 /// Tells whether the window was kept to its end.
-async fn be_quiet(plan: &Plan, recorder: &Recorder, mut stop: watch::Receiver<bool>) -> bool {
-    let before = recorder.counts().ok;
+async fn be_quiet(plan: &Plan, recorder: &Recorder, healed_ns: u64, mut stop: watch::Receiver<bool>) -> bool {
     let quiet = async {
         sleep(plan.quiet.0).await;
         let served = async {
-            while recorder.counts().ok == before {
+            while !recorder.has_served(healed_ns) {
                 sleep(Duration::from_millis(10)).await;
             }
         };

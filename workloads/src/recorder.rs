@@ -5,6 +5,7 @@
 //! so the order of events never claims more of real time than is true.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -27,6 +28,9 @@ struct Inner {
     events: Vec<Event>,
     copies: Sender<Event>,
     counts: Counts,
+    /// When the operation of each process began that is under way.
+    begun: BTreeMap<u64, u64>,
+    latest_served: Option<u64>,
 }
 
 /// How many operations came to which end so far.
@@ -43,7 +47,8 @@ pub struct Counts {
 impl Recorder {
     /// A recorder with an empty history; a copy of every event goes into `copies`.
     pub fn new(clock: Clock, copies: Sender<Event>) -> Recorder {
-        let inner = Inner { events: Vec::new(), copies, counts: Counts::default() };
+        let (events, counts) = (Vec::new(), Counts::default());
+        let inner = Inner { events, copies, counts, begun: BTreeMap::new(), latest_served: None };
         Recorder { clock, inner: Arc::new(Mutex::new(inner)) }
     }
 
@@ -56,6 +61,7 @@ impl Recorder {
     pub fn invoke(&self, process: u64, ask: &Ask, node: &str, intended: Option<u64>) {
         let mut inner = self.lock();
         let time = intended.unwrap_or_else(|| (self.clock)());
+        inner.begun.insert(process, time);
         inner.push(event(time, process, EventKind::Invoke, ask, ask.value.clone(), node));
     }
 
@@ -68,8 +74,12 @@ impl Recorder {
             Answer::Fail(reason) => (EventKind::Fail, &ask.value, Some(reason.clone())),
             Answer::Info(reason) => (EventKind::Info, &ask.value, Some(reason.clone())),
         };
+        let began = inner.begun.remove(&process);
         match answer {
-            Answer::Ok(_) => inner.counts.ok += 1,
+            Answer::Ok(_) => {
+                inner.counts.ok += 1;
+                inner.latest_served = inner.latest_served.max(began);
+            }
             Answer::Fail(_) => inner.counts.fail += 1,
             Answer::Info(_) => inner.counts.info += 1,
         }
@@ -88,6 +98,11 @@ impl Recorder {
     /// How many operations ended how, so far.
     pub fn counts(&self) -> Counts {
         self.lock().counts
+    }
+
+    /// Whether an operation succeeded that began at `since` or later.
+    pub fn has_served(&self, since: u64) -> bool {
+        self.lock().latest_served.is_some_and(|began| began >= since)
     }
 
     /// Takes the history out. What is recorded afterwards starts a new one.
@@ -121,5 +136,34 @@ fn event(time: u64, process: u64, kind: EventKind, ask: &Ask, value: Value, node
         value,
         node: Some(Cow::Owned(node.to_owned())),
         error: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn what_began_before_is_no_sign_of_service() {
+        let time = Arc::new(AtomicU64::new(0));
+        let clock: Clock = {
+            let time = Arc::clone(&time);
+            Arc::new(move || time.load(Ordering::Relaxed))
+        };
+        let recorder = Recorder::new(clock, mpsc::channel().0);
+        let ask = Ask { f: "read", key: None, value: Value::Null };
+        recorder.invoke(1, &ask, "n1", None);
+        time.store(10, Ordering::Relaxed);
+        recorder.invoke(2, &ask, "n1", None);
+        recorder.complete(1, &ask, &Answer::Ok(Value::Null), "n1");
+        assert!(recorder.has_served(0) && !recorder.has_served(10), "it began at 0");
+        recorder.complete(2, &ask, &Answer::Fail("busy".into()), "n1");
+        assert!(!recorder.has_served(10), "it was refused");
+        recorder.invoke(1, &ask, "n1", None);
+        recorder.complete(1, &ask, &Answer::Ok(Value::Null), "n1");
+        assert!(recorder.has_served(10) && !recorder.has_served(11));
     }
 }
