@@ -244,6 +244,7 @@ impl Rival {
             rafture: std::env::current_exe().map_err(Error::harness)?,
             election_timeout: (arguments.election_timeout.low, arguments.election_timeout.high),
             heartbeat: arguments.heartbeat.0,
+            pre_vote: None,
             seed: arguments.seed,
             defect: None,
             traced: false,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use rafture_node::raft::{Limits, NodeId};
 use rafture_node::rules::{Defect, Rules};
 use rafture_node::server::{self, Member, Membership, NodeError, Options};
@@ -55,6 +55,9 @@ pub struct NodeArguments {
     /// Time between heartbeats
     #[arg(long, default_value = "50ms")]
     heartbeat: Span,
+    /// Ask who would vote for this node before it stands for election; `off` is what the paper has
+    #[arg(long, default_value = "on")]
+    pre_vote: Switch,
     /// Look for what comes next for so long before going to sleep, while things come in quick succession: lower latency
     /// for some processor time that nobody else wants; 0ms to sleep at once
     #[arg(long, default_value = "1ms")]
@@ -72,6 +75,13 @@ pub struct NodeArguments {
     /// Planted bug (see `rafture defects`)
     #[arg(long)]
     defect: Option<Defect>,
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
 }
 
 fn drift(text: &str) -> Result<f64, String> {
@@ -112,6 +122,7 @@ pub fn node(arguments: NodeArguments) -> Result<(), Error> {
         metrics: arguments.metrics,
         election_timeout: (election_timeout.low, election_timeout.high),
         heartbeat: arguments.heartbeat.0,
+        pre_vote: arguments.pre_vote == Switch::On,
         lease_drift: arguments.lease,
         snapshot_bytes: arguments.snapshot_bytes.max(1),
         limits: Limits { uncommitted_bytes_max: arguments.uncommitted_bytes, ..Limits::DEFAULT },

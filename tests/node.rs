@@ -209,6 +209,25 @@ fn members_come_and_go_and_leadership_is_handed_over() {
 }
 
 #[test]
+fn a_follower_is_held_and_released() {
+    let cluster = &mut Cluster::start(3, 0, "");
+    let leader = cluster.leader();
+    let [one, other] = [1, 2].map(|step| (leader + step) % 3);
+    assert_eq!(cluster.ask(&format!("RAFT.HOLD n{}", one + 1)), "+OK");
+    let refusal = cluster.ask(&format!("RAFT.HOLD n{}", other + 1));
+    assert!(refusal.contains("too few members would still get entries"), "{refusal}");
+    assert_eq!(cluster.ask("SET a 1"), "+OK");
+    let last = |cluster: &mut Cluster, node| cluster.fact(node, "last").and_then(|last| last.parse::<u64>().ok());
+    let whole = last(cluster, leader);
+    wait_for("the other has it", || (last(cluster, other) == whole).then_some(()));
+    assert!(last(cluster, one) < whole, "it was held");
+    assert_eq!(cluster.ask(&format!("RAFT.RELEASE n{}", one + 1)), "+OK");
+    wait_for("it has it, too", || (last(cluster, one) == whole).then_some(()));
+    let refusal = cluster.ask("RAFT.HOLD n9");
+    assert!(refusal.contains("no follower of this leader"), "{refusal}");
+}
+
+#[test]
 fn transactions_and_sessions_over_a_change_of_leaders() {
     let mut cluster = Cluster::start(3, 0, "");
     let leader = cluster.leader();

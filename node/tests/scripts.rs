@@ -89,6 +89,10 @@ fn run(world: &mut World, command: &str, words: [&str; 2], input: &str) {
             let target = node(1);
             world.ask(node(0), |request| Input::Transfer(request, Some(target)));
         }
+        "hold" | "release" => {
+            let (follower, is_held) = (node(1), command == "hold");
+            world.ask(node(0), |request| Input::Hold(request, follower, is_held));
+        }
         "compact" => world.compact(node(0)),
         "isolate" => {
             for other in world.members.clone() {

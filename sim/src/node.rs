@@ -179,6 +179,7 @@ impl Node {
             configuration,
             election_timeout: plan.options.election_timeout,
             heartbeat: plan.options.heartbeat,
+            pre_vote: true,
             limits: LIMITS,
             lease_drift: plan.lease_drift,
             seed,

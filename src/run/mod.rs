@@ -194,6 +194,7 @@ impl Stage {
             rafture,
             election_timeout: (plan.election_timeout.low, plan.election_timeout.high),
             heartbeat: plan.heartbeat.0,
+            pre_vote: None,
             seed: plan.seed,
             defect: plan.defect.clone(),
             traced: true,

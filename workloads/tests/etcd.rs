@@ -239,6 +239,7 @@ fn launched(timeout_ms: u64, heartbeat_ms: u64, flag: &str) -> String {
         rafture: "/nowhere".into(),
         election_timeout: (timeout, timeout * 2),
         heartbeat: Duration::from_millis(heartbeat_ms),
+        pre_vote: None,
         seed: 1,
         defect: None,
         traced: true,

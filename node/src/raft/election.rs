@@ -12,7 +12,7 @@ use super::types::{EntryId, HardState, NodeId, Payload, Term, Time};
 use super::{Configuration, Leader, Raft, Refusal, State};
 
 /// Who has answered a request for votes, and how.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Votes(BTreeMap<NodeId, bool>);
 
 impl Votes {
@@ -37,7 +37,8 @@ impl Raft {
         } else if self.now >= self.election_deadline {
             self.give_up_asked();
             match self.is_voter() {
-                true => self.become_pre_candidate(),
+                true if self.config.pre_vote => self.become_pre_candidate(),
+                true => self.become_candidate(false),
                 // Whoever does not vote cannot lead.
                 false => self.reset_election_timer(),
             }

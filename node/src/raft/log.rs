@@ -10,7 +10,7 @@ use super::configuration::Configuration;
 use super::types::{Entry, EntryId, Index, Payload, Snapshot, Term};
 
 /// The log. Entries stand behind the base without a gap.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Log {
     /// The entry before the first in memory; everything up to it is committed.
     base: EntryId,

@@ -27,7 +27,7 @@ pub struct Change {
 }
 
 /// A change that a leader is carrying out.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Changing {
     request: RequestId,
     /// Where it leads to.
@@ -35,7 +35,7 @@ pub(super) struct Changing {
     stage: Stage,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Stage {
     /// Those who are to vote get the log, round after round: each is what the leader had when the round began. Once a
     /// round takes less than an election timeout, what is left will not hold up the cluster for longer.

@@ -9,10 +9,12 @@
 //! - `log`: the entries. `unsynced`: writes on their way, and what must wait for them.
 //! - `election`: terms, timers, votes. `replication`: AppendEntries on both sides, and commitment. `progress`:
 //!   what a leader knows of a follower. `snapshot`: what replaces the start of a log.
-//! - `read`: linearizable reads without an entry. `membership`: other members. `transfer`: another leader.
+//! - `read`: linearizable reads without an entry. `membership`: other members. `transfer`: another leader. `hold`: a
+//!   follower that gets no entries for a while.
 
 mod configuration;
 mod election;
+mod hold;
 mod log;
 mod membership;
 mod message;
@@ -60,6 +62,9 @@ pub struct Config {
     pub election_timeout: (Duration, Duration),
     /// A leader says something to every follower at least this often.
     pub heartbeat: Duration,
+    /// Whether a node asks who would vote for it before it stands (dissertation, 9.6). Without it, as in the paper, a node
+    /// that was cut off comes back with a later term and deposes the leader, and one whose log is too short disturbs elections.
+    pub pre_vote: bool,
     /// How much may be on its way, or wait.
     pub limits: Limits,
     /// Whether leaders answer reads by their lease, and how far clocks of members may drift apart meanwhile:
@@ -139,6 +144,8 @@ pub enum Input {
     Reconfigure(RequestId, Change),
     /// An operator asks that this voter lead, or whichever has the most of the log.
     Transfer(RequestId, Option<NodeId>),
+    /// An operator asks that this follower get heartbeats but no entries while this node leads; or, with `false`, entries again.
+    Hold(RequestId, NodeId, bool),
     /// This write, and all before it, are synced on disk.
     Written(WriteId),
     /// The driver has made a snapshot of its state machine, on disk: the log before it may go. Its configuration
@@ -147,7 +154,7 @@ pub enum Input {
 }
 
 /// What is to be done or known.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
     /// Send this. It may be lost, delayed, repeated.
     Send(Message),
@@ -186,6 +193,10 @@ pub enum Refusal {
     TooSlow,
     /// The named node is no voter of this cluster.
     NotAVoter,
+    /// The named node is no follower of this leader.
+    NotAFollower,
+    /// Too few members would still get entries.
+    NoQuorum,
     /// There would be no voters left.
     NoVoters,
     /// The target did not take over in time; this node still leads.
@@ -259,7 +270,7 @@ pub struct FollowerStatus {
     pub matched: Index,
     /// The next entry to be sent to it.
     pub next: Index,
-    /// `probe`, `replicate` or `snapshot`.
+    /// `probe`, `replicate`, `snapshot` or `held`.
     pub state: &'static str,
     /// Messages on their way to it.
     pub in_flight_messages: usize,
@@ -272,7 +283,7 @@ pub struct FollowerStatus {
 }
 
 /// One member's Raft.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Raft {
     config: Config,
     random: ChaCha8Rng,
@@ -298,7 +309,7 @@ pub struct Raft {
 }
 
 /// A role with what belongs to it alone.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum State {
     Follower,
     PreCandidate(Votes),
@@ -306,7 +317,7 @@ enum State {
     Leader(Box<Leader>),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Leader {
     followers: BTreeMap<NodeId, Progress>,
     heartbeat_due: Time,
@@ -318,7 +329,7 @@ struct Leader {
     lease_is_void: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Gathered {
     outputs: Vec<Output>,
     hard_state_changed: bool,
@@ -385,6 +396,7 @@ impl Raft {
             Input::ReadHere(requests) => self.read_here(requests),
             Input::Reconfigure(request, change) => self.reconfigure(request, &change),
             Input::Transfer(request, target) => self.transfer(request, target),
+            Input::Hold(request, node, is_held) => self.hold(request, node, is_held),
             Input::Written(id) => self.written(id),
             Input::Compact(snapshot) => self.compact(snapshot),
         }

@@ -10,7 +10,7 @@ use super::Limits;
 use super::types::{EntryId, Index, Snapshot, Time};
 
 /// A leader's view of a follower (paper, Figure 2, "Volatile state on leaders").
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Progress {
     /// Its log surely equals the leader's up to here.
     pub(super) matched: Index,
@@ -20,10 +20,12 @@ pub(super) struct Progress {
     pub(super) round: u64,
     /// When it last answered.
     pub(super) contact: Time,
+    /// It gets no entries.
+    pub(super) is_held: bool,
     state: State,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum State {
     /// Where the logs part is not known: one message at a time, until one is accepted.
     Probe { waiting: bool },
@@ -34,14 +36,14 @@ enum State {
 }
 
 /// Messages that were sent and not answered: the last index of each, and its bytes.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Window {
     messages: VecDeque<(Index, usize)>,
     bytes: usize,
 }
 
 /// What can be sent to a follower right away.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Sendable {
     /// Entries from `next` on.
     Entries,
@@ -54,11 +56,12 @@ pub(super) enum Sendable {
 impl Progress {
     pub(super) fn new(last: Index, now: Time) -> Progress {
         let state = State::Probe { waiting: false };
-        Progress { matched: Index(0), next: last.next(), round: 0, contact: now, state }
+        Progress { matched: Index(0), next: last.next(), round: 0, contact: now, is_held: false, state }
     }
 
     pub(super) fn sendable(&self, limits: &Limits) -> Sendable {
         match &self.state {
+            _ if self.is_held => Sendable::Nothing,
             State::Probe { waiting: false } => Sendable::Entries,
             State::Replicate(window) if window.has_room(limits) => Sendable::Entries,
             State::Snapshot { snapshot, offset, waiting: false } => {
@@ -71,6 +74,7 @@ impl Progress {
     /// The name of the state, for people.
     pub(super) fn state_name(&self) -> &'static str {
         match self.state {
+            _ if self.is_held => "held",
             State::Probe { .. } => "probe",
             State::Replicate(_) => "replicate",
             State::Snapshot { .. } => "snapshot",

@@ -21,7 +21,7 @@ use super::{Output, Raft, Refusal, RequestId, State};
 const ROUNDS_MAX: usize = 2;
 
 /// A leader's reads that wait.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Reads {
     round: u64,
     /// The latest round that a majority has echoed.
@@ -42,7 +42,7 @@ enum Reader {
     Follower(NodeId, u128),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Unconfirmed {
     round: u64,
     index: Index,
@@ -68,7 +68,7 @@ impl Reads {
 }
 
 /// What a node has asked its leader on behalf of its clients.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Asked {
     life: u64,
     count: u64,
@@ -78,7 +78,7 @@ pub(super) struct Asked {
     waiting: BTreeMap<Index, Vec<RequestId>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Question {
     requests: Vec<RequestId>,
     sent: Time,

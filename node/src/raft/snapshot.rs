@@ -10,7 +10,7 @@ use super::types::{EntryId, Index, NodeId, Snapshot};
 use super::{Chunk, Output, Raft, State};
 
 /// The snapshots that a node knows of.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Snapshots {
     latest: Option<Snapshot>,
     /// The one that is coming in, and how much of it was handed to the disk.

@@ -6,7 +6,7 @@ use super::types::{Index, NodeId, Time};
 use super::{Output, Raft, Refusal, RequestId, State};
 
 /// A transfer that is under way.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Transfer {
     request: RequestId,
     target: NodeId,
@@ -41,6 +41,9 @@ impl Raft {
                 // Whoever is told so disregards leases, and may do so late: this term has none any more.
                 leader.lease_is_void = true;
                 leader.transfer = Some(Transfer { request, target, deadline, is_told: false });
+                // It needs all of the log.
+                leader.followers.entry(target).and_modify(|follower| follower.is_held = false);
+                self.maybe_replicate(target);
                 self.maybe_hand_over();
             }
             Some(_) | None => self.refuse(request, Refusal::NotAVoter),

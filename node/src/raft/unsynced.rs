@@ -10,13 +10,13 @@ use super::message::Message;
 use super::types::{Index, Snapshot};
 
 /// Writes that were handed out and not yet reported as synced, oldest first.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Unsynced {
     writes: VecDeque<Unfinished>,
     latest: WriteId,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Unfinished {
     id: WriteId,
     hard_state: bool,
@@ -28,7 +28,7 @@ struct Unfinished {
 }
 
 /// What is true once writes were synced.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Synced {
     /// The log is durable up to here.
     pub(super) last: Option<Index>,

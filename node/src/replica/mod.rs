@@ -183,6 +183,7 @@ impl Replica {
                 }
                 Request::Change(change) => self.step(Input::Reconfigure(id, change)),
                 Request::Transfer(target) => self.step(Input::Transfer(id, target)),
+                Request::Hold(node, is_held) => self.step(Input::Hold(id, node, is_held)),
                 Request::Snapshot => self.save(Some(id)),
             }
         }
@@ -334,6 +335,10 @@ impl Replica {
             }
             Refusal::TooSlow => "ERR the new member did not catch up, and stays a learner (hint: is it up?)",
             Refusal::NotAVoter => "ERR it is no voter of this cluster (hint: see RAFT.INFO)",
+            Refusal::NotAFollower => "ERR it is no follower of this leader (hint: see RAFT.INFO)",
+            Refusal::NoQuorum => {
+                "ERR too few members would still get entries (hint: RAFT.RELEASE another one)"
+            }
             Refusal::NoVoters => "ERR nobody would be left to vote",
             Refusal::NotTakenOver => "ERR the other node did not take over in time; this one still leads",
             Refusal::Unknown => "UNKNOWN leadership was lost: the command may or may not take effect",

@@ -34,6 +34,8 @@ pub enum Request {
     Change(Change),
     /// Another leader.
     Transfer(Option<NodeId>),
+    /// A follower that gets no entries; or, with `false`, gets them again.
+    Hold(NodeId, bool),
     /// Make a snapshot.
     Snapshot,
 }
@@ -102,6 +104,8 @@ pub fn parse(session: &mut Session, request: Vec<Bytes>) -> ParseOutcome {
             Ok(node) => Ask(Request::Transfer(Some(node))),
             Err(text) => error(&text),
         },
+        (b"RAFT.HOLD", [node]) => hold(node, true),
+        (b"RAFT.RELEASE", [node]) => hold(node, false),
         (b"RAFT.SNAPSHOT", []) => Ask(Request::Snapshot),
         _ => match Command::parse(&request) {
             Some(Ok(command)) if command.is_read() => {
@@ -124,6 +128,13 @@ impl Session {
             }
             None => Err(Reply::Error("ERR EXEC without MULTI".into())),
         }
+    }
+}
+
+fn hold(node: &Bytes, is_held: bool) -> ParseOutcome {
+    match node_id(node) {
+        Ok(node) => Ask(Request::Hold(node, is_held)),
+        Err(text) => error(&text),
     }
 }
 

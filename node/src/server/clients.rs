@@ -155,7 +155,9 @@ impl Order {
         match outcome {
             ParseOutcome::Ask(Request::Write(_)) => Order::Writes,
             ParseOutcome::Ask(Request::Read { here, .. }) => Order::Reads { here: *here },
-            ParseOutcome::Ask(Request::Change(_) | Request::Transfer(_) | Request::Snapshot)
+            ParseOutcome::Ask(
+                Request::Change(_) | Request::Transfer(_) | Request::Hold(..) | Request::Snapshot,
+            )
             | ParseOutcome::Answer(_)
             | ParseOutcome::Info
             | ParseOutcome::RaftInfo => Order::Alone,

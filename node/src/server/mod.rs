@@ -61,6 +61,8 @@ pub struct Options {
     pub election_timeout: (Duration, Duration),
     /// Time between heartbeats.
     pub heartbeat: Duration,
+    /// Whether it asks who would vote for it before it stands.
+    pub pre_vote: bool,
     /// Leaders answer reads by their lease, if clocks drift no more than this share.
     pub lease_drift: Option<f64>,
     /// A snapshot is made when so many bytes of entries have gathered behind the last.
@@ -222,6 +224,7 @@ fn config(options: &Options) -> Config {
         configuration,
         election_timeout: options.election_timeout,
         heartbeat: options.heartbeat,
+        pre_vote: options.pre_vote,
         limits: options.limits,
         lease_drift: options.lease_drift,
         // Members that drew the same timeouts would split every vote.

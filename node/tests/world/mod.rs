@@ -94,6 +94,7 @@ impl World {
             configuration,
             election_timeout: (Duration::from_millis(150), Duration::from_millis(300)),
             heartbeat: Duration::from_millis(50),
+            pre_vote: true,
             limits: Limits { message_bytes_max: 1, keep_bytes: 0, ..Limits::DEFAULT },
             lease_drift: None,
             seed: self.seed,

@@ -55,6 +55,8 @@ pub struct Settings {
     pub election_timeout: (Duration, Duration),
     /// Time between heartbeats.
     pub heartbeat: Duration,
+    /// Whether a node asks who would vote for it before it stands for election; `None` leaves it to the system.
+    pub pre_vote: Option<bool>,
     /// Seed for whatever the system draws by chance.
     pub seed: u64,
     /// Planted bug, if any.
@@ -87,6 +89,8 @@ pub enum Order {
     Transfer,
     /// The node makes a snapshot.
     Snapshot,
+    /// The node gets heartbeats but no entries while the leader leads that is asked.
+    Hold,
 }
 
 /// Something about a system that `--option NAME=VALUE` changes.

@@ -85,6 +85,9 @@ impl System for Rafture {
         if settings.traced {
             arguments.extend(["--trace".into(), path("trace.jsonl")]);
         }
+        if let Some(pre_vote) = settings.pre_vote {
+            arguments.extend(["--pre-vote".into(), if pre_vote { "on" } else { "off" }.into()]);
+        }
         if let Some(defect) = &settings.defect {
             arguments.extend(["--defect".into(), defect.clone()]);
         }
@@ -100,7 +103,7 @@ impl System for Rafture {
     }
 
     fn orders(&self) -> &'static [Order] {
-        &[Order::Remove, Order::Add, Order::Transfer, Order::Snapshot]
+        &[Order::Remove, Order::Add, Order::Transfer, Order::Snapshot, Order::Hold]
     }
 
     /// The leader brings it up to date first, and needs it for that.
@@ -123,6 +126,7 @@ impl System for Rafture {
                     (vec!["RAFT.ADD".into(), place.name.clone(), address], true)
                 }
                 Order::Transfer => (vec!["RAFT.TRANSFER".into(), place.name.clone()], true),
+                Order::Hold => (vec!["RAFT.HOLD".into(), place.name.clone()], true),
                 Order::Snapshot => (vec!["RAFT.SNAPSHOT".into()], false),
             };
             let asked = match asks_leader {

@@ -126,6 +126,7 @@ impl System for Etcd {
         ];
         let mut arguments: Vec<String> =
             arguments.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect();
+        arguments.extend(settings.pre_vote.map(|pre_vote| format!("--pre-vote={pre_vote}")));
         arguments.extend(self.is_unsynced.then(|| "--unsafe-no-fsync".into()));
         // It would refuse changes for five seconds after any member was away.
         arguments.extend(settings.changes_members.then(|| "--strict-reconfig-check=false".into()));
@@ -196,6 +197,7 @@ impl System for Etcd {
                     ("made the leader", id)
                 }
                 Order::Snapshot => return Err("etcd cannot be asked for one".into()),
+                Order::Hold => return Err("etcd cannot be asked to hold a follower".into()),
             };
             Ok(format!("{} was {what}, by {}: member {id:x}", place.name, layout.nodes[asked].name))
         })
