@@ -217,7 +217,8 @@ fn a_follower_is_held_and_released() {
     let refusal = cluster.ask(&format!("RAFT.HOLD n{}", other + 1));
     assert!(refusal.contains("too few members would still get entries"), "{refusal}");
     assert_eq!(cluster.ask("SET a 1"), "+OK");
-    let last = |cluster: &mut Cluster, node| cluster.fact(node, "last").and_then(|last| last.parse::<u64>().ok());
+    let last =
+        |cluster: &mut Cluster, node| cluster.fact(node, "last").and_then(|last| last.parse::<u64>().ok());
     let whole = last(cluster, leader);
     wait_for("the other has it", || (last(cluster, other) == whole).then_some(()));
     assert!(last(cluster, one) < whole, "it was held");

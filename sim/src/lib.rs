@@ -6,11 +6,13 @@
 //!
 //! In reading order: [`plan`] is what a seed decides; `world` lets it happen; `node`, `disk`, `clock` and `network` are what
 //! there is, `client` is who uses it, `fault` what befalls it; `invariants` is what must hold; [`run()`] gives the verdict,
-//! and cuts a failing plan down to what is needed to fail. [`scenario`] has situations with a name.
+//! and cuts a failing plan down to what is needed to fail. [`scenario`] has situations with a name. [`elections`] is a smaller world, for
+//! measuring elections by the hundred thousand.
 
 mod client;
 mod clock;
 mod disk;
+pub mod elections;
 mod fault;
 mod invariants;
 mod network;

@@ -385,6 +385,11 @@ impl Raft {
         raft
     }
 
+    /// From here on election timeouts are drawn from another seed: for who goes on from one state in many ways.
+    pub fn reseed(&mut self, seed: u64) {
+        self.random = ChaCha8Rng::seed_from_u64(seed);
+    }
+
     /// Takes in what happened at `now` and gives what follows from it.
     pub fn step(&mut self, input: Input, now: Time) -> Vec<Output> {
         self.now = self.now.max(now);
