@@ -29,6 +29,9 @@ pub struct Setup {
     pub repeats: bool,
     /// What a sync of a disk takes.
     pub sync: Delay,
+    /// What a new leader does before it first speaks. An implementation that stores an entry before it sends it, as LogCabin
+    /// does, stores its first one here; the core of this project sends at once.
+    pub before_first: Delay,
     /// How fast each member's clock is: a million is right.
     pub rates_ppm: Vec<u64>,
     /// So many members, the last ones, are down all the time.
@@ -86,6 +89,7 @@ impl Setup {
             links: vec![vec![link; members]; members],
             repeats: true,
             sync: Delay::default(),
+            before_first: Delay::default(),
             rates_ppm: vec![1_000_000; members],
             down: 0,
             short_logs: 0,

@@ -33,6 +33,8 @@ pub(super) struct World<'a> {
     cut: Option<usize>,
     /// The links of this node take so much longer.
     slow: Option<(usize, u64)>,
+    /// Nothing that a node sends leaves it before; for new leaders.
+    silent_until: Vec<u64>,
 }
 
 /// A member.
@@ -100,6 +102,7 @@ impl<'a> World<'a> {
             start,
             now: start,
             links: vec![LinkState::default(); nodes.len() * nodes.len()],
+            silent_until: vec![0; nodes.len()],
             nodes,
             watch: Watch::default(),
             random: ChaCha8Rng::seed_from_u64(0),
@@ -121,6 +124,7 @@ impl<'a> World<'a> {
         self.slots.clear();
         self.free.clear();
         (self.now, self.sequence, self.cut, self.slow) = (self.start, 0, None, None);
+        self.silent_until.fill(0);
         self.watch = Watch::default();
         for node in 0..self.nodes.len() {
             let seed = self.random.next_u64();
@@ -247,6 +251,9 @@ impl<'a> World<'a> {
             Output::Write(write) => self.write(node, write.id),
             Output::Became(standing) => {
                 let (role, term, leader) = (standing.role, standing.term, standing.leader.map(index));
+                if role == Role::Leader {
+                    self.silent_until[node] = self.now + self.setup.before_first.draw(&mut self.random);
+                }
                 self.watch.became(node, (role, term, leader), self.now);
             }
             Output::Commit(_) => self.watch.committed(node, self.now),
@@ -296,7 +303,8 @@ impl<'a> World<'a> {
         });
         let spec = self.spec(link);
         let round_trip = self.setup.round_trip(from, to);
-        let how = (self.now, round_trip, self.setup.repeats);
+        let leaves = self.now.max(self.silent_until[from]);
+        let how = (leaves, round_trip, self.setup.repeats);
         match self.links[link].send(slot, spec, how, &mut self.random) {
             Fate::Arrives(at) => self.schedule(at, What::Arrive(slot)),
             Fate::Waits(again) => self.schedule(again, What::Retry(link as u32)),
