@@ -156,6 +156,12 @@ pub trait System: Send + Sync {
     fn launch_joining(&self, node: usize, layout: &Layout, settings: &Settings) -> Launch {
         self.launch(node, layout, settings)
     }
+    /// How to start a node that was started so often before, so that it does not draw the same numbers again; by default it does
+    /// not anyway.
+    fn launch_again(&self, node: usize, layout: &Layout, settings: &Settings, lives: u64) -> Launch {
+        let _ = lives;
+        self.launch(node, layout, settings)
+    }
     /// What its clusters can be asked to do.
     fn orders(&self) -> &'static [Order];
     /// Whether a node must run before it can be added, or must not.

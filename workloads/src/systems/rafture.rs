@@ -32,6 +32,9 @@ const STATUS_PATIENCE: Duration = Duration::from_millis(200);
 /// What a node does inside, in its folder.
 const TRACE: &str = "trace.jsonl";
 
+/// From the seed of one life of a node to that of the next: odd, so that none comes again for very long.
+const SEED_STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+
 pub(super) struct Rafture;
 
 impl System for Rafture {
@@ -133,6 +136,15 @@ impl System for Rafture {
     fn launch_joining(&self, node: usize, layout: &Layout, settings: &Settings) -> Launch {
         let mut launch = self.launch(node, layout, settings);
         launch.arguments.push("--join".into());
+        launch
+    }
+
+    fn launch_again(&self, node: usize, layout: &Layout, settings: &Settings, lives: u64) -> Launch {
+        let mut launch = self.launch(node, layout, settings);
+        // The number of the cluster stays as it was.
+        let seed = settings.seed.wrapping_add(lives.wrapping_mul(SEED_STEP)).to_string();
+        let flag = launch.arguments.iter().position(|argument| argument == "--seed");
+        launch.arguments[flag.expect("it was just put there") + 1] = seed;
         launch
     }
 
