@@ -28,7 +28,8 @@ impl RunClock {
     }
 }
 
-fn monotonic_ns() -> u64 {
+/// Nanoseconds of the machine's monotonic clock.
+pub fn monotonic_ns() -> u64 {
     let now = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("every Linux has a monotonic clock");
     Duration::from(now).as_nanos() as u64
 }

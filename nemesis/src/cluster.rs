@@ -1,6 +1,7 @@
 //! The nodes of a cluster on their hosts: which are up, paused or down, and how they get from one to the other.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -250,6 +251,11 @@ impl Cluster {
     /// From now on a node is started by this program.
     pub fn set_program(&mut self, node: usize, program: PathBuf) {
         self.nodes[node].spec.program = program;
+    }
+
+    /// From now on a node is started with these arguments.
+    pub fn set_arguments(&mut self, node: usize, arguments: Vec<OsString>) {
+        self.nodes[node].spec.arguments = arguments;
     }
 
     /// The program that a node runs, as the kernel sees it; nothing if it is down.

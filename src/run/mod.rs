@@ -11,7 +11,7 @@ pub mod judge;
 mod liveness;
 mod plan;
 mod progress;
-mod pulse;
+pub(crate) mod pulse;
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

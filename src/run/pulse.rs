@@ -18,14 +18,14 @@ const LATENESS_MAX: Duration = Duration::from_secs(1);
 const STEP: Duration = Duration::from_micros(10);
 
 /// The sleeper.
-pub(super) struct Pulse {
+pub(crate) struct Pulse {
     stop: Arc<AtomicBool>,
     sleeper: JoinHandle<Option<Lateness>>,
 }
 
 impl Pulse {
     /// Starts it.
-    pub(super) fn start() -> io::Result<Pulse> {
+    pub(crate) fn start() -> io::Result<Pulse> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let sleeper = thread::Builder::new().name("pulse".into()).spawn(move || sleep(&stopped))?;
@@ -33,7 +33,7 @@ impl Pulse {
     }
 
     /// Ends it. Nothing, if it never slept.
-    pub(super) fn stop(self) -> Option<Lateness> {
+    pub(crate) fn stop(self) -> Option<Lateness> {
         self.stop.store(true, Ordering::Relaxed);
         self.sleeper.join().ok().flatten()
     }

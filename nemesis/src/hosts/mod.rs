@@ -236,6 +236,24 @@ impl Hosts {
         result.map_err(|source| HostsError { deed: "measure the network", source, hint: "" })
     }
 
+    /// What becomes of so many datagrams on each of these links, for those who must not burden them. The last is waited for `patience`
+    /// at most.
+    ///
+    /// # Errors
+    /// When nothing could be sent at all.
+    pub async fn sample(
+        &self,
+        links: &BTreeSet<Link>,
+        datagrams: u64,
+        patience: Duration,
+    ) -> Result<Measured, HostsError> {
+        let result = match &self.kind {
+            Kind::Namespaces(namespaces) => namespaces.sample(links, datagrams, patience).await,
+            Kind::Proxies(_) => Err(io::Error::from(io::ErrorKind::Unsupported)),
+        };
+        result.map_err(|source| HostsError { deed: "measure the network", source, hint: "" })
+    }
+
     /// The links that carry, by trying all of them. Those that are `expected` are waited for, others only a little.
     ///
     /// # Errors

@@ -159,6 +159,15 @@ impl Namespaces {
         self.probes.measure(links, patience).await
     }
 
+    pub(super) async fn sample(
+        &self,
+        links: &BTreeSet<Link>,
+        datagrams: u64,
+        patience: Duration,
+    ) -> io::Result<Measured> {
+        self.probes.sample(links, datagrams, patience).await
+    }
+
     pub(super) async fn probe(&self, expected: &BTreeSet<Link>) -> io::Result<BTreeSet<Link>> {
         self.probes.probe(expected).await
     }

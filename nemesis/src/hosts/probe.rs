@@ -101,6 +101,16 @@ impl Probes {
 
     /// What becomes of many datagrams on each of these links.
     pub(super) async fn measure(&self, links: &BTreeSet<Link>, patience: Duration) -> io::Result<Measured> {
+        self.sample(links, DATAGRAMS, patience).await
+    }
+
+    /// What becomes of so many datagrams on each of these links.
+    pub(super) async fn sample(
+        &self,
+        links: &BTreeSet<Link>,
+        datagrams: u64,
+        patience: Duration,
+    ) -> io::Result<Measured> {
         let round = self.round.fetch_add(1, Ordering::Relaxed);
         let mut measuring = Measuring {
             round,
@@ -111,8 +121,8 @@ impl Probes {
             latest: BTreeMap::new(),
         };
         let mut number = 0;
-        while !(number == DATAGRAMS && measuring.is_complete()) && measuring.start.elapsed() <= patience {
-            if number < DATAGRAMS {
+        while !(number == datagrams && measuring.is_complete()) && measuring.start.elapsed() <= patience {
+            if number < datagrams {
                 for link in links {
                     measuring.found.sent += 1;
                     let datagram = measuring.datagram(link, number);

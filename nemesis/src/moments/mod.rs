@@ -14,6 +14,7 @@ use thiserror::Error;
 
 use crate::fault::NodeNumber;
 
+pub use tail::Tail;
 pub use watch::{Sighting, Watch, pattern};
 
 /// What is waited for, and how long.

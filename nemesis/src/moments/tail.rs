@@ -15,7 +15,7 @@ const LINE_BYTES_MAX: usize = 64 << 10;
 
 /// A file, from some place on.
 #[derive(Debug)]
-pub(super) struct Tail {
+pub struct Tail {
     path: PathBuf,
     file: Option<(File, u64)>,
     /// Where the first line begins that has not been told.
@@ -28,7 +28,7 @@ pub(super) struct Tail {
 
 impl Tail {
     /// The lines that end after this. What the file ends with, up to so many bytes of whole lines, is told as `past`.
-    pub(super) fn at_end(path: PathBuf, past: impl FnMut(&[u8])) -> Tail {
+    pub fn at_end(path: PathBuf, past: impl FnMut(&[u8])) -> Tail {
         let mut tail = Tail { path, file: None, next: 0, seen: 0, is_overlong: false };
         // What cannot be read is not there.
         if tail.open().is_ok() {
@@ -68,7 +68,10 @@ impl Tail {
     }
 
     /// Tells every line that has ended since the last look, unless there are very many: then the rest the next time.
-    pub(super) fn look(&mut self, mut line: impl FnMut(&[u8])) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read.
+    pub fn look(&mut self, mut line: impl FnMut(&[u8])) -> io::Result<()> {
         let found = match fs::metadata(&self.path) {
             Ok(found) => found,
             // It may come, or come again.

@@ -1,9 +1,12 @@
 //! Systems under test: how a node is started, when it is ready, who leads, and how a client speaks to it.
 //!
 //! A system is one file, or a folder. What it has in common with others is `wanderer`: how a client goes from node to node.
+//! [`elections`] and [`timing`] are the words in which systems speak of elections, and are told their times.
 
+pub mod elections;
 mod etcd;
 mod rafture;
+pub mod timing;
 mod wanderer;
 
 use std::collections::BTreeMap;
@@ -20,6 +23,8 @@ use tokio::time::Instant;
 
 use crate::bench::Driver;
 use crate::operation::{Answer, Ask};
+use elections::ElectionEvent;
+use timing::{Timing, Told};
 
 /// A future that can be kept and sent.
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -136,10 +141,25 @@ pub trait System: Send + Sync {
     fn reaches_peers_separately(&self) -> bool;
     /// Whether it knows the bugs that `--defect` plants.
     fn has_planted_bugs(&self) -> bool;
+    /// How its nodes are told their election timeouts and heartbeats, and what they make of it.
+    ///
+    /// # Errors
+    /// A sentence, when they cannot be told anything like it.
+    fn tell(&self, timing: &Timing) -> Result<Told, String>;
+    /// The file in which a node writes what it does in elections.
+    fn election_log(&self, place: &Place) -> PathBuf;
+    /// What a line of that file says about elections; most say nothing of them.
+    fn election_event(&self, line: &[u8]) -> Option<ElectionEvent>;
     /// How to start node number `node`.
     fn launch(&self, node: usize, layout: &Layout, settings: &Settings) -> Launch;
     /// How to start a node that is not in the cluster yet, or not any more; by default like any other.
     fn launch_joining(&self, node: usize, layout: &Layout, settings: &Settings) -> Launch {
+        self.launch(node, layout, settings)
+    }
+    /// How to start a node that was started so often before, so that it does not draw the same numbers again; by default it does
+    /// not anyway.
+    fn launch_again(&self, node: usize, layout: &Layout, settings: &Settings, lives: u64) -> Launch {
+        let _ = lives;
         self.launch(node, layout, settings)
     }
     /// What its clusters can be asked to do.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,15 +16,24 @@ use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
+use super::elections::{ElectionStep, EventTime};
+use super::timing::words;
 use super::wanderer::{Attempt, Nodes, Wanderer};
 use super::{
-    Boxed, Client, Launch, Layout, Order, Place, Route, Settings, Status, System, SystemOption, leader,
+    Boxed, Client, ElectionEvent, Launch, Layout, Order, Place, Route, Settings, Status, System,
+    SystemOption, Timing, Told, leader,
 };
 use crate::bench::{CLIENTS_PER_CONNECTION, Driver};
 use crate::operation::{Answer, Ask};
 
 /// How long a node has to say how it is when something is asked of the leader.
 const STATUS_PATIENCE: Duration = Duration::from_millis(200);
+
+/// What a node does inside, in its folder.
+const TRACE: &str = "trace.jsonl";
+
+/// From the seed of one life of a node to that of the next: odd, so that none comes again for very long.
+const SEED_STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
 pub(super) struct Rafture;
 
@@ -60,6 +70,33 @@ impl System for Rafture {
         true
     }
 
+    fn tell(&self, timing: &Timing) -> Result<Told, String> {
+        let (low, high) = timing.election_timeout;
+        if timing.heartbeat.is_zero() || timing.heartbeat >= low || low > high {
+            return Err(format!(
+                "rafture cannot be told {}..{} with a heartbeat of {}: the heartbeat must be less than the least timeout",
+                words(low),
+                words(high),
+                words(timing.heartbeat)
+            ));
+        }
+        let line = format!(
+            "--election-timeout {}..{} --heartbeat {}",
+            words(low),
+            words(high),
+            words(timing.heartbeat)
+        );
+        Ok(Told { lines: vec![line], note: None, kept: *timing })
+    }
+
+    fn election_log(&self, place: &Place) -> PathBuf {
+        place.folder.join(TRACE)
+    }
+
+    fn election_event(&self, line: &[u8]) -> Option<ElectionEvent> {
+        election_event(line)
+    }
+
     fn launch(&self, node: usize, layout: &Layout, settings: &Settings) -> Launch {
         let place = &layout.nodes[node];
         let path = |name: &str| place.folder.join(name).display().to_string();
@@ -83,7 +120,7 @@ impl System for Rafture {
         .collect();
         arguments.insert(0, "node".into());
         if settings.traced {
-            arguments.extend(["--trace".into(), path("trace.jsonl")]);
+            arguments.extend(["--trace".into(), path(TRACE)]);
         }
         if let Some(pre_vote) = settings.pre_vote {
             arguments.extend(["--pre-vote".into(), if pre_vote { "on" } else { "off" }.into()]);
@@ -99,6 +136,15 @@ impl System for Rafture {
     fn launch_joining(&self, node: usize, layout: &Layout, settings: &Settings) -> Launch {
         let mut launch = self.launch(node, layout, settings);
         launch.arguments.push("--join".into());
+        launch
+    }
+
+    fn launch_again(&self, node: usize, layout: &Layout, settings: &Settings, lives: u64) -> Launch {
+        let mut launch = self.launch(node, layout, settings);
+        // The number of the cluster stays as it was.
+        let seed = settings.seed.wrapping_add(lives.wrapping_mul(SEED_STEP)).to_string();
+        let flag = launch.arguments.iter().position(|argument| argument == "--seed");
+        launch.arguments[flag.expect("it was just put there") + 1] = seed;
         launch
     }
 
@@ -243,6 +289,26 @@ impl RespNodes {
     }
 }
 
+/// What a line of a trace says about elections: deeds `role`, which are few among all those of the log.
+fn election_event(line: &[u8]) -> Option<ElectionEvent> {
+    const SIGN: &[u8] = b"\"event\":\"role\"";
+    let first_comma = line.iter().position(|&byte| byte == b',')?;
+    if !line[first_comma + 1..].starts_with(SIGN) {
+        return None;
+    }
+    let line: Value = serde_json::from_slice(line).ok()?;
+    let step = match line["role"].as_str()? {
+        "pre-candidate" => ElectionStep::Asked,
+        "candidate" => ElectionStep::Stood,
+        "leader" => ElectionStep::Led,
+        "follower" if line["leader"].is_null() => ElectionStep::Waited,
+        "follower" => ElectionStep::Followed,
+        _ => return None,
+    };
+    let time = EventTime::Monotonic(line["time"].as_u64()?);
+    Some(ElectionEvent { time, term: line["term"].as_u64()?, step })
+}
+
 fn word_of(reply: &Resp) -> String {
     match reply {
         Resp::Okay => "OK".into(),
@@ -373,5 +439,30 @@ fn take_reply(input: &[u8]) -> Option<(usize, Result<(), String>)> {
         },
         b'-' => Some((line, Err(text()))),
         _ => Some((line, Ok(()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_trace_says_of_elections_is_understood() {
+        for (role, leader, step) in [
+            ("pre-candidate", "null", ElectionStep::Asked),
+            ("candidate", "null", ElectionStep::Stood),
+            ("leader", "\"n2\"", ElectionStep::Led),
+            ("follower", "\"n1\"", ElectionStep::Followed),
+            ("follower", "null", ElectionStep::Waited),
+        ] {
+            let line = format!(r#"{{"time":7,"event":"role","role":"{role}","term":3,"leader":{leader}}}"#);
+            let expected = ElectionEvent { time: EventTime::Monotonic(7), term: 3, step };
+            assert_eq!(election_event(line.as_bytes()), Some(expected), "{line}");
+        }
+        for line in
+            [r#"{"time":7,"event":"save","term":3,"vote":"n2"}"#, r#"{"time":7,"event":"role","ro"#, ""]
+        {
+            assert_eq!(election_event(line.as_bytes()), None, "{line}");
+        }
     }
 }

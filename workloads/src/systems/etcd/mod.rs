@@ -3,12 +3,14 @@
 //! Every node serves and passes on to the leader what only the leader can do. What is certain is narrow: nothing was
 //! sent, or the node refused before it proposed anything. Whatever it says later, it may have proposed.
 
+mod elections;
 mod messages;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,8 +25,8 @@ use tonic_prost::ProstCodec;
 
 use super::wanderer::{Attempt, Nodes, Wanderer};
 use super::{
-    Boxed, Client, Launch, Layout, Order, Place, Route, Settings, Status, System, SystemOption, leader,
-    program_missing,
+    Boxed, Client, ElectionEvent, Launch, Layout, Order, Place, Route, Settings, Status, System,
+    SystemOption, Timing, Told, leader, program_missing,
 };
 use crate::bench::{CLIENTS_PER_CONNECTION, Driver};
 use crate::operation::{Answer, Ask};
@@ -101,14 +103,25 @@ impl System for Etcd {
         false
     }
 
+    fn tell(&self, timing: &Timing) -> Result<Told, String> {
+        elections::tell(timing)
+    }
+
+    fn election_log(&self, place: &Place) -> PathBuf {
+        place.folder.join("stderr.log")
+    }
+
+    fn election_event(&self, line: &[u8]) -> Option<ElectionEvent> {
+        elections::event(line)
+    }
+
     fn launch(&self, node: usize, layout: &Layout, settings: &Settings) -> Launch {
         let place = &layout.nodes[node];
         let url = |address: SocketAddr| format!("http://{address}");
         let members = layout.nodes.iter().map(|other| format!("{}={}", other.name, url(other.peer)));
         let members: Vec<String> = members.collect();
-        // A node draws its timeout between once and twice this, and demands five heartbeats in it.
-        let timeout_ms = settings.election_timeout.0.as_millis().max(1);
-        let heartbeat_ms = settings.heartbeat.as_millis().min(timeout_ms / 5).max(1);
+        let timing = Timing { election_timeout: settings.election_timeout, heartbeat: settings.heartbeat };
+        let (timeout_ms, heartbeat_ms) = elections::milliseconds(&timing);
         let arguments = [
             ("--name", place.name.clone()),
             ("--data-dir", place.folder.join("data").display().to_string()),

@@ -1,0 +1,341 @@
+//! Trials on real processes: a cluster stands well under a leader, the leader is made to fail, and what follows is measured.
+//!
+//! In reading order: this file is what is asked for and what comes of it; `jobs` lets a few clusters work at a time, `stage` is one of
+//! them, `elections` follows what its nodes write of elections, `writes` are clients that try whether a write succeeds; `failure` makes a
+//! leader fail, `trial` is one failure from a cluster that is well to one that is well again, `outcome` makes figures of what was seen;
+//! `steady` is time in which nothing fails, and `figure16` the set-up of the paper's figure. Nothing in here chooses between timings.
+
+mod elections;
+mod failure;
+mod figure16;
+mod jobs;
+mod outcome;
+mod stage;
+mod steady;
+#[cfg(test)]
+mod tests;
+mod trial;
+mod writes;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use rafture_nemesis::clean;
+use rafture_nemesis::disk;
+use rafture_nemesis::hosts::{Condition, Link, NetworkChoice};
+use rafture_reports::results::Lateness;
+use rafture_reports::tune::{Failure, Steady, Timing, Trial};
+use rafture_workloads::systems::{self, Options, timing};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use tokio::sync::watch;
+
+pub(crate) use figure16::{Figure16Plan, figure16};
+
+use crate::error::Error;
+use crate::run::pulse::Pulse;
+use jobs::{Halt, in_parallel};
+use stage::{Setup, on_stage};
+use trial::{Attempt, Player};
+
+/// Whoever sleeps wakes up too late by more than this share of the least timeout, in one case of a hundred: figures are not trusted then.
+const LATENESS_SHARE_MAX: f64 = 0.1;
+/// So many trials one after the other that could not be made, for want of a steady leader, are the end of a timing.
+const FRUITLESS_MAX: u64 = 3;
+
+/// What is to be measured.
+#[derive(Debug, Clone)]
+pub(crate) struct RealPlan {
+    /// Name of the system.
+    pub(crate) system: String,
+    /// What is chosen about it.
+    pub(crate) options: Options,
+    /// Members of each cluster.
+    pub(crate) nodes: usize,
+    /// What is tried: a cluster of its own for each.
+    pub(crate) timings: Vec<Timing>,
+    /// What befalls leaders.
+    pub(crate) failures: Vec<Failure>,
+    /// Trials for each timing and failure.
+    pub(crate) trials: u64,
+    /// Time in which nothing fails, for each timing and burden.
+    pub(crate) steady: Duration,
+    /// What clusters bear meanwhile.
+    pub(crate) burdens: Vec<Burden>,
+    /// Decides when failures strike, and everything that nodes of ours draw.
+    pub(crate) seed: u64,
+    /// The network between the members; links that are not there are as good as the machine's own.
+    pub(crate) links: BTreeMap<Link, Condition>,
+    /// Where nodes live.
+    pub(crate) network: NetworkChoice,
+    /// Clusters at a time.
+    pub(crate) jobs: usize,
+    /// A folder for data and logs goes in there, and goes away at the end.
+    pub(crate) folder: PathBuf,
+    /// The program of this suite, which can be a node.
+    pub(crate) rafture: PathBuf,
+    /// Whether nodes ask before they stand for election; `None` leaves it to the system.
+    pub(crate) pre_vote: Option<bool>,
+}
+
+/// What a cluster bears while nothing fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Burden {
+    /// Nothing.
+    Idle,
+    /// A few clients that write, one write after the other.
+    Load,
+    /// Links that are later now and then, by 0.3 heartbeats on average.
+    Jitter,
+    /// Disks that take long to sync. It takes FUSE.
+    SlowDisks,
+}
+
+/// What came of one timing.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Measured {
+    /// Failures of leaders, those of one kind in order of their numbers.
+    pub(crate) trials: Vec<Trial>,
+    /// Time in which nothing failed.
+    pub(crate) steady: Vec<Steady>,
+    /// Why figures may not be what they seem, a sentence each.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// How far the work has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// Trials and steady times that are over.
+    pub(crate) done: u64,
+    /// All of them.
+    pub(crate) of: u64,
+}
+
+/// A folder that goes when the work is over, however it ends.
+struct Scratch(PathBuf);
+
+/// What is counted, and shown to whoever waits.
+pub(super) struct Counter<'n> {
+    done: AtomicU64,
+    of: u64,
+    note: &'n (dyn Fn(Progress) + Sync),
+}
+
+/// One cluster's work.
+struct Task {
+    candidate: usize,
+    timing: Timing,
+    /// Disks must be mounted before nodes start, so those that are to be slow have a cluster of their own.
+    has_slow_disks: bool,
+}
+
+/// Measures; gives what came of each timing, in their order. When `stop` says so, it ends soon, and leaves nothing.
+///
+/// # Errors
+/// When the plan makes no sense, a cluster does not come up, or it was stopped.
+pub(crate) fn measure(
+    plan: &RealPlan,
+    stop: &watch::Receiver<bool>,
+    note: &(dyn Fn(Progress) + Sync),
+) -> Result<Vec<Measured>, Error> {
+    plan.check()?;
+    let scratch = Scratch::new(&plan.folder)?;
+    let steady = if plan.steady.is_zero() { 0 } else { plan.burdens.len() };
+    let each = plan.trials * plan.failures.len() as u64 + steady as u64;
+    let counter = Counter { done: AtomicU64::new(0), of: each * plan.timings.len() as u64, note };
+    let tasks = plan.tasks();
+    let done = in_parallel(&tasks, plan.jobs, stop, |number, task, halt| {
+        work(plan, task, &scratch.0.join(number.to_string()), halt, &counter)
+    })?;
+    let mut measured = vec![Measured::default(); plan.timings.len()];
+    for (task, found) in tasks.iter().zip(done) {
+        let Measured { trials, steady, warnings } = &mut measured[task.candidate];
+        trials.extend(found.trials);
+        steady.extend(found.steady);
+        warnings.extend(found.warnings);
+    }
+    Ok(measured)
+}
+
+/// Everything that one cluster has to go through.
+fn work(
+    plan: &RealPlan,
+    task: &Task,
+    folder: &Path,
+    halt: Halt,
+    counter: &Counter<'_>,
+) -> Result<Measured, Error> {
+    let setup = Setup {
+        system: &plan.system,
+        options: &plan.options,
+        nodes: plan.nodes,
+        timing: timing_of(&task.timing),
+        seed: plan.seed.wrapping_add(task.candidate as u64),
+        links: &plan.links,
+        network: plan.network,
+        rafture: &plan.rafture,
+        pre_vote: plan.pre_vote,
+        folder,
+        has_disks: task.has_slow_disks,
+    };
+    let pulse = Pulse::start().map_err(Error::harness)?;
+    let mut found = on_stage(&setup, halt, async |stage| {
+        let mut found = Measured::default();
+        if !task.has_slow_disks {
+            let mut player = Player::new(stage, setup.seed);
+            make_trials(plan, task, &mut player, &mut found, counter).await?;
+        }
+        let is_mine = |burden: &&Burden| (**burden == Burden::SlowDisks) == task.has_slow_disks;
+        for &burden in plan.burdens.iter().filter(is_mine).filter(|_| !plan.steady.is_zero()) {
+            match steady::keep(stage, burden, plan.steady).await? {
+                Some(steady) => found.steady.push(steady),
+                None => found.warnings.push(unsteady(&format!("time under the burden {burden:?}"))),
+            }
+            counter.count(1);
+        }
+        Ok(found)
+    })?;
+    found.warnings.extend(pulse.stop().and_then(|lateness| too_late(lateness, &task.timing)));
+    Ok(found)
+}
+
+/// All failures in turns, so that what the machine does meanwhile befalls them all alike.
+async fn make_trials(
+    plan: &RealPlan,
+    task: &Task,
+    player: &mut Player<'_>,
+    found: &mut Measured,
+    counter: &Counter<'_>,
+) -> Result<(), Error> {
+    let (mut fruitless, mut again) = (0, 0);
+    let mut left = plan.trials * plan.failures.len() as u64;
+    'all: for number in 0..plan.trials {
+        for &failure in &plan.failures {
+            match player.play(failure).await? {
+                Attempt::Made { figures, disturbed } => {
+                    found.trials.push(figures.trial(task.candidate, failure, number));
+                    (fruitless, again) = (0, again + disturbed);
+                }
+                Attempt::Fruitless => fruitless += 1,
+            }
+            (left, _) = (left - 1, counter.count(1));
+            if fruitless == FRUITLESS_MAX {
+                found.warnings.push(unsteady(&format!("{left} trials")));
+                counter.count(left);
+                break 'all;
+            }
+        }
+    }
+    if again > 0 {
+        found.warnings.push(format!(
+            "{again} trials were begun again: somebody stood for election before anything was done to the leader, or the failure was not seen to bite"
+        ));
+    }
+    Ok(())
+}
+
+fn unsteady(what: &str) -> String {
+    format!("no leader was followed by all long enough to measure; {what} could not be had")
+}
+
+/// Says so if the machine was too busy.
+fn too_late(lateness: Lateness, timing: &Timing) -> Option<String> {
+    let bound_ms = LATENESS_SHARE_MAX * timing.election_timeout_ms[0];
+    (lateness.p99_ms > bound_ms).then(|| {
+        format!(
+            "the machine was busy: one sleeper in a hundred woke up more than {:.1} ms late, and {bound_ms:.1} ms is what figures for these timeouts bear",
+            lateness.p99_ms
+        )
+    })
+}
+
+/// The same in the words of systems.
+fn timing_of(timing: &Timing) -> timing::Timing {
+    let time = |milliseconds: f64| Duration::from_secs_f64(milliseconds / 1e3);
+    let [low, high] = timing.election_timeout_ms;
+    timing::Timing { election_timeout: (time(low), time(high)), heartbeat: time(timing.heartbeat_ms) }
+}
+
+/// Numbers by chance for one purpose among many of one seed.
+fn dice(seed: u64, purpose: u64) -> ChaCha8Rng {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    random.set_stream(purpose);
+    random
+}
+
+impl RealPlan {
+    fn check(&self) -> Result<(), Error> {
+        let demand = |holds: bool, text: &str| if holds { Ok(()) } else { Err(Error::Input(text.into())) };
+        demand(
+            self.nodes >= 3,
+            "a leader that fails is replaced by the others only if they are a majority (hint: --nodes 3)",
+        )?;
+        demand(self.jobs > 0, "no cluster at a time, nothing to measure (hint: --jobs 4)")?;
+        let system = systems::configured(&self.system, &self.options).map_err(Error::Input)?;
+        for timing in &self.timings {
+            system.tell(&timing_of(timing)).map_err(Error::Input)?;
+        }
+        if let Some(lack) = system.lack() {
+            return Err(Error::Harness(format!("`{}` cannot run here: {lack}", self.system)));
+        }
+        match disk::lack().filter(|_| self.burdens.contains(&Burden::SlowDisks)) {
+            Some(lack) => Err(Error::Harness(format!("slow disks cannot be had here: {lack}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Those that take longest first, so that nobody waits for one of them at the end.
+    fn tasks(&self) -> Vec<Task> {
+        let has_slow_disks = self.burdens.contains(&Burden::SlowDisks) && !self.steady.is_zero();
+        let kinds = [false, true].into_iter().filter(|&kind| has_slow_disks || !kind);
+        let task = |has_slow_disks| {
+            let all = self.timings.iter().enumerate();
+            all.map(move |(candidate, &timing)| Task { candidate, timing, has_slow_disks })
+        };
+        let mut tasks: Vec<Task> = kinds.flat_map(task).collect();
+        let high = |task: &Task| task.timing.election_timeout_ms[1];
+        tasks.sort_by(|one, other| high(other).total_cmp(&high(one)));
+        tasks
+    }
+}
+
+impl Burden {
+    /// The name, as files have it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Burden::Idle => "idle",
+            Burden::Load => "load",
+            Burden::Jitter => "jitter",
+            Burden::SlowDisks => "slow disks",
+        }
+    }
+}
+
+impl Counter<'_> {
+    fn count(&self, more: u64) {
+        let done = self.done.fetch_add(more, Ordering::Relaxed) + more;
+        (self.note)(Progress { done, of: self.of });
+    }
+}
+
+impl Scratch {
+    fn new(folder: &Path) -> Result<Scratch, Error> {
+        let folder = folder
+            .canonicalize()
+            .map_err(|error| Error::Input(format!("cannot use `{}`: {error}", folder.display())))?;
+        let scratch = Scratch(folder.join(format!(".rafture-tune-{}", std::process::id())));
+        std::fs::create_dir_all(&scratch.0)
+            .map_err(|error| Error::Input(format!("cannot make `{}`: {error}", scratch.0.display())))?;
+        clean::clean(&scratch.0)
+            .map_err(|error| Error::Harness(format!("cannot clean up after a former run: {error}")))?;
+        Ok(scratch)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
