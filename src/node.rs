@@ -77,10 +77,12 @@ pub struct NodeArguments {
     defect: Option<Defect>,
 }
 
-/// On or off.
+/// On or off, as people write it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Switch {
+pub enum Switch {
+    /// On.
     On,
+    /// Off.
     Off,
 }
 

@@ -1,8 +1,9 @@
 //! What `rafture tune` found: election timeouts, what they buy and what they cost, as data.
 //!
-//! In reading order: this file is the record, `statistics` what can be said of numbers that came by chance, `write` the
-//! files of a tuning, `plot` its pictures, `page` the page. Nothing in here measures, simulates or decides.
+//! In reading order: this file is the record, `statistics` what can be said of numbers that came by chance, `advice` which candidate to take, `write` the
+//! files of a tuning, `plot` its pictures, `page` the page. Nothing in here measures or simulates.
 
+pub mod advice;
 pub mod statistics;
 
 use std::collections::BTreeMap;

@@ -2,17 +2,20 @@
 //! that its successor commits; and time in which nothing fails, to see who loses its place all the same.
 //!
 //! In reading order: this file is what is asked and answered; `settled` is a cluster under a leader, from which every trial goes
-//! on; `world` lets things happen; `link` is what becomes of a message; `closed_form` is what the dissertation computes.
+//! on; `world` lets things happen; `link` is what becomes of a message; `stalls` are processes that
+//! stand still by chance; `closed_form` is what the dissertation computes.
 
 pub mod closed_form;
 mod link;
 mod settled;
+mod stalls;
 mod world;
 
 use rafture_node::raft::NodeId;
 
 pub use link::{Delay, LinkSpec};
 pub use settled::{Arena, Settled};
+pub use stalls::{Stalls, stalls};
 
 /// A cluster and its surroundings.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,0 +1,287 @@
+//! Which candidate to take: what meets the target, and of that the one that costs least; and why, in words.
+//!
+//! Longer timeouts make outages longer and false elections rarer, so a target for one leaves the other to be made as small as it goes.
+
+use super::{Candidate, Source, Target, Timing};
+
+/// Failures to come are not those that were measured, so an outage has to stay below its target by this much.
+const MARGIN: f64 = 0.05;
+/// More heartbeats should fit into the shortest timeout, or a single late one deposes a leader.
+const HEARTBEATS_MIN: f64 = 3.0;
+
+/// What is advised.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Advice {
+    /// This candidate, for this reason.
+    Take(usize, String),
+    /// None of them: which bound stops it, and what is nearest.
+    Unmet(String),
+}
+
+/// Chooses. Candidates whose figures are not finite are those that no trial of came to its end; they are never taken.
+pub fn advise(candidates: &[Candidate], target: Target) -> Advice {
+    let all = || candidates.iter().enumerate().filter(|(_, candidate)| candidate.outage_p99_ms.is_finite());
+    let least = |key: &dyn Fn(&Candidate) -> (f64, f64), meets: &dyn Fn(&Candidate) -> bool| {
+        let meeting = all().filter(|(_, candidate)| meets(candidate));
+        meeting.min_by(|(_, one), (_, other)| key(one).partial_cmp(&key(other)).expect("figures are numbers"))
+    };
+    match target {
+        Target::OutageMs(target) => {
+            let meets = |candidate: &Candidate| outage_bound(candidate) * (1.0 + MARGIN) <= target;
+            // Of those that are equally quiet, the one with the most room.
+            let key = |candidate: &Candidate| {
+                (candidate.false_elections_per_hour, -candidate.timing.election_timeout_ms[0])
+            };
+            match least(&key, &meets) {
+                Some((place, candidate)) => Advice::Take(place, why_quiet(candidate, target)),
+                None => Advice::Unmet(outage_unmet(candidates, target)),
+            }
+        }
+        Target::FalseElectionsPerHour(target) => {
+            let meets = |candidate: &Candidate| rate_bound(candidate) <= target;
+            let key = |candidate: &Candidate| (outage_bound(candidate), candidate.false_elections_per_hour);
+            match least(&key, &meets) {
+                Some((place, candidate)) => Advice::Take(place, why_fast(candidate, target)),
+                None => Advice::Unmet(rate_unmet(candidates, target)),
+            }
+        }
+    }
+}
+
+/// What is wrong with a timing on a network whose longest round trip is this, a sentence each.
+pub fn warnings(timing: &Timing, round_trip_ms: f64) -> Vec<String> {
+    let [low, high] = timing.election_timeout_ms;
+    let mut found = Vec::new();
+    if timing.heartbeat_ms * HEARTBEATS_MIN > low {
+        found.push(format!(
+            "the heartbeat of {} is too close to the shortest timeout of {}: a single one that is late or lost deposes a leader that is well",
+            ms(timing.heartbeat_ms),
+            ms(low)
+        ));
+    }
+    if high - low < round_trip_ms {
+        found.push(format!(
+            "the range is {} wide, narrower than a round trip of {}: who times out next has not heard of the first yet, so votes are split",
+            ms(high - low),
+            ms(round_trip_ms)
+        ));
+    }
+    if low < round_trip_ms + timing.heartbeat_ms {
+        found.push(format!(
+            "a heartbeat of {} and a round trip of {} do not fit into the shortest timeout of {}: leaders are given up while they are well",
+            ms(timing.heartbeat_ms),
+            ms(round_trip_ms),
+            ms(low)
+        ));
+    }
+    found
+}
+
+/// The outage that 99 of 100 failures surely stay below, as far as it can be told: the greatest that was seen, where trials are few.
+fn outage_bound(candidate: &Candidate) -> f64 {
+    let figures = [(Source::Real, &candidate.real), (Source::Simulated, &candidate.simulated)];
+    let spreads = figures.into_iter().filter(|(source, _)| *source == candidate.source);
+    let bounds = spreads.flat_map(|(_, failures)| failures.values()).filter_map(|elections| {
+        let spread = elections.write.as_ref()?;
+        spread.p99_interval[1]
+    });
+    bounds.fold(candidate.outage_p99_ms, f64::max)
+}
+
+/// The rate that false elections surely stay below, as far as simulation could tell; never less than the estimate.
+fn rate_bound(candidate: &Candidate) -> f64 {
+    let simulated = candidate.steady.iter().filter(|steady| steady.source == Source::Simulated);
+    let bound: f64 = simulated.map(|steady| steady.per_hour_interval[1]).sum();
+    bound.max(candidate.false_elections_per_hour)
+}
+
+fn why_quiet(candidate: &Candidate, target: f64) -> String {
+    format!(
+        "of the candidates whose outages stay below {} in 99 of 100 failures ({} here), it has the fewest false elections: {}",
+        ms(target),
+        ms(candidate.outage_p99_ms),
+        rate(candidate.false_elections_per_hour)
+    )
+}
+
+fn why_fast(candidate: &Candidate, target: f64) -> String {
+    format!(
+        "of the candidates with at most {} ({} here), it has the shortest outages: {} in 99 of 100 failures",
+        rate(target),
+        rate(candidate.false_elections_per_hour),
+        ms(candidate.outage_p99_ms)
+    )
+}
+
+fn outage_unmet(candidates: &[Candidate], target: f64) -> String {
+    let nearest = candidates.iter().min_by(|one, other| outage_bound(one).total_cmp(&outage_bound(other)));
+    let Some(nearest) = nearest.filter(|nearest| nearest.outage_p99_ms.is_finite()) else {
+        return "no trial of any candidate came to its end: nobody wins elections on this network (hint: longer timeouts in --candidates)".into();
+    };
+    let [low, _] = nearest.timing.election_timeout_ms;
+    format!(
+        "no candidate keeps outages below {}: it takes {} until the shortest timeout that was tried has run out, and then votes have to go there and back; the nearest is {} with {} (hint: --target-outage {}, or shorter --candidates)",
+        ms(target),
+        ms(low - nearest.timing.heartbeat_ms),
+        words(&nearest.timing),
+        ms(outage_bound(nearest)),
+        ms((outage_bound(nearest) * (1.0 + MARGIN) / 10.0).ceil() * 10.0).replace(' ', "")
+    )
+}
+
+fn rate_unmet(candidates: &[Candidate], target: f64) -> String {
+    let nearest = candidates.iter().min_by(|one, other| rate_bound(one).total_cmp(&rate_bound(other)));
+    let Some(nearest) = nearest else {
+        return "there is no candidate (hint: --candidates 150ms..300ms)".into();
+    };
+    let why = match rate_bound(nearest) > nearest.false_elections_per_hour {
+        true => "what was simulated leaves room for more",
+        false => "processes that stand still and packets that are late depose leaders more often than that",
+    };
+    format!(
+        "no candidate has at most {}: {why}; the nearest is {} with {} at most (hint: longer --candidates, or --target-false-elections {}/h)",
+        rate(target),
+        words(&nearest.timing),
+        rate(rate_bound(nearest)),
+        significant(rate_bound(nearest) * 1.05)
+    )
+}
+
+/// A timing in words: `150..300 ms, heartbeat 50 ms`.
+pub fn words(timing: &Timing) -> String {
+    let [low, high] = timing.election_timeout_ms;
+    format!("{}..{}, heartbeat {}", significant(low), ms(high), ms(timing.heartbeat_ms))
+}
+
+/// A rate in words: as often as one can think of.
+pub fn rate(per_hour: f64) -> String {
+    let (count, unit) = match per_hour {
+        0.0 => return "no false election".into(),
+        rate if rate >= 1.0 => (rate, "hour"),
+        rate if rate * 24.0 >= 1.0 => (rate * 24.0, "day"),
+        rate if rate * 24.0 * 365.0 >= 1.0 => (rate * 24.0 * 365.0, "year"),
+        _ => return "less than one false election a year".into(),
+    };
+    format!("{} false elections a{} {unit}", significant(count), if unit == "hour" { "n" } else { "" })
+}
+
+fn ms(value: f64) -> String {
+    format!("{} ms", significant(value))
+}
+
+/// Three digits that matter.
+fn significant(value: f64) -> String {
+    let decimals = (2 - value.abs().max(1e-9).log10().floor() as i32).clamp(0, 6) as usize;
+    let text = format!("{value:.decimals$}");
+    match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::{Elections, Failure, Spread, Steady};
+    use super::*;
+
+    /// A candidate with this outage and rate; half of its outages take half as long.
+    fn candidate(low: f64, outage: f64, per_hour: f64) -> Candidate {
+        let spread = Spread {
+            mean: outage / 2.0,
+            p5: 0.0,
+            p25: 0.0,
+            p50: outage / 2.0,
+            p50_interval: [None, None],
+            p75: outage,
+            p90: outage,
+            p99: outage,
+            p99_interval: [None, Some(outage * 1.01)],
+            max: outage,
+        };
+        let elections = Elections { write: Some(spread), ..Elections::of([].iter()) };
+        Candidate {
+            timing: Timing { heartbeat_ms: low / 5.0, election_timeout_ms: [low, 2.0 * low] },
+            outage_p50_ms: outage / 2.0,
+            outage_p99_ms: outage,
+            false_elections_per_hour: per_hour,
+            source: Source::Simulated,
+            real: BTreeMap::new(),
+            simulated: BTreeMap::from([(Failure::Kill, elections)]),
+            steady: vec![Steady {
+                source: Source::Simulated,
+                burden: "stalls".into(),
+                hours: 100.0,
+                elections: 0,
+                per_hour,
+                per_hour_interval: [0.0, per_hour * 1.5],
+                longest_silence_ms: None,
+            }],
+            warnings: Vec::new(),
+        }
+    }
+
+    fn candidates() -> Vec<Candidate> {
+        vec![candidate(50.0, 120.0, 40.0), candidate(150.0, 350.0, 0.5), candidate(500.0, 1100.0, 0.001)]
+    }
+
+    #[test]
+    fn an_outage_is_met_with_the_fewest_false_elections() {
+        let taken = |target| match advise(&candidates(), Target::OutageMs(target)) {
+            Advice::Take(place, _) => Some(place),
+            Advice::Unmet(_) => None,
+        };
+        assert_eq!([130.0, 371.5, 370.0, 5000.0].map(taken), [Some(0), Some(1), Some(0), Some(2)]);
+        assert_eq!(taken(100.0), None);
+    }
+
+    #[test]
+    fn a_rate_is_met_with_the_shortest_outages_and_by_its_bound() {
+        let taken = |target| match advise(&candidates(), Target::FalseElectionsPerHour(target)) {
+            Advice::Take(place, _) => Some(place),
+            Advice::Unmet(_) => None,
+        };
+        assert_eq!([60.0, 0.75, 0.74, 0.001].map(taken), [Some(0), Some(1), Some(2), None]);
+    }
+
+    #[test]
+    fn who_cannot_be_met_is_told_the_nearest() {
+        let unmet = |target| match advise(&candidates(), target) {
+            Advice::Unmet(text) => text,
+            Advice::Take(place, _) => panic!("{place}"),
+        };
+        let text = unmet(Target::OutageMs(100.0));
+        assert!(
+            text.contains("50..100 ms, heartbeat 10 ms with 121 ms")
+                && text.contains("--target-outage 130ms"),
+            "{text}"
+        );
+        let text = unmet(Target::FalseElectionsPerHour(0.0));
+        assert!(text.contains("500..1000 ms") && text.contains("/h)"), "{text}");
+    }
+
+    #[test]
+    fn warnings_say_why() {
+        let timing = |heartbeat_ms, low, high| Timing { heartbeat_ms, election_timeout_ms: [low, high] };
+        assert_eq!(warnings(&timing(30.0, 150.0, 300.0), 10.0), [""; 0]);
+        assert!(warnings(&timing(60.0, 150.0, 300.0), 10.0)[0].contains("too close"));
+        assert!(warnings(&timing(30.0, 150.0, 155.0), 10.0)[0].contains("narrower than a round trip"));
+        assert_eq!(warnings(&timing(30.0, 100.0, 120.0), 80.0).len(), 3 - 1);
+    }
+
+    #[test]
+    fn rates_are_said_by_the_hour_the_day_or_the_year() {
+        let said = [0.0, 2.0, 1.0 / 24.0, 0.001, 1e-9].map(rate);
+        assert_eq!(
+            said,
+            [
+                "no false election",
+                "2 false elections an hour",
+                "1 false elections a day",
+                "8.76 false elections a year",
+                "less than one false election a year"
+            ]
+        );
+    }
+}
