@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p rafture-reports --example sample_tuning -- [--candidates 12] [--trials 50] [--simulated 100000] [--seed 7] FOLDER`
 //!
-//! Elections are drawn from a small model: members draw timeouts, the first to stand wins if nobody else stands within a message's time.
+//! Elections are drawn from a small model: members draw timeouts, the first to stand wins unless too many others stand within a message's time.
 //! Nothing in it is a measurement of a real system; only the shapes are those of one. It says how long the files took and how large the page is, and
 //! fails where the page exceeds what is promised.
 
@@ -97,7 +97,9 @@ struct Model {
     timing: Timing,
     /// Members that may win.
     members: usize,
-    /// Two that stand within this time take votes from each other.
+    /// Nobody wins if so many others stand within a message's time of the first.
+    rivals: usize,
+    /// A message's time.
     latency_ms: f64,
     /// What processes and disks add, on average.
     noise_ms: f64,
@@ -118,7 +120,7 @@ impl Model {
             now_ms += draws[0];
             detected_ms.get_or_insert(now_ms.max(0.0));
             now_ms += self.latency_ms + self.noise(random);
-            let is_split = draws.get(1).is_some_and(|second| second - draws[0] < self.latency_ms);
+            let is_split = draws.get(self.rivals).is_some_and(|last| last - draws[0] < self.latency_ms);
             if !is_split || elections == 60 {
                 break;
             }
@@ -205,7 +207,7 @@ fn candidate(
     let timing = Timing { heartbeat_ms: low / 3.0, election_timeout_ms: [low, high] };
     let mut of = |source: Source, count: u64| -> BTreeMap<Failure, Elections> {
         let noise_ms = if source == Source::Real { 2.2 } else { 1.6 };
-        let model = Model { timing, members: 4, latency_ms: 1.3, noise_ms };
+        let model = Model { timing, members: 4, rivals: 2, latency_ms: 1.3, noise_ms };
         let elections = |failure| {
             let first = trials.len();
             trials.extend((0..count).map(|number| model.trial(random, (place, source, failure), number)));
@@ -304,6 +306,7 @@ fn curve(
         let model = Model {
             timing,
             members: 2,
+            rivals: 1,
             latency_ms: (0.4 * (range[1] - range[0])).min(if range[0] < 100.0 { 4.0 } else { 5.0 }),
             noise_ms,
         };
@@ -350,24 +353,19 @@ fn split_votes(random: &mut ChaCha8Rng) -> Vec<SplitPoint> {
     let point = |times: f64| {
         let range_ms = times * latency_ms;
         let timing = Timing { heartbeat_ms: 50.0, election_timeout_ms: [150.0, 150.0 + range_ms] };
-        let model = Model { timing, members: 4, latency_ms, noise_ms: 0.0 };
+        let model = Model { timing, members: 4, rivals: 2, latency_ms, noise_ms: 0.0 };
         let drawn =
             (0..trials).map(|number| model.trial(random, (0, Source::Simulated, Failure::Kill), number));
         let split_votes = drawn.filter(|trial| trial.split_votes > 0).count() as u64;
-        SplitPoint {
-            range_ms,
-            latency_ms,
-            trials,
-            split_votes,
-            closed_form: Some(closed_form(1.0 / times, 4)),
-        }
+        SplitPoint { range_ms, latency_ms, trials, split_votes, closed_form: Some(closed_form(1.0 / times)) }
     };
     [2.0, 3.0, 5.0, 8.0, 12.0, 20.0, 40.0, 100.0].map(point).to_vec()
 }
 
-/// That another of `members` stands within a share `l` of the range after the first.
-fn closed_form(l: f64, members: i32) -> f64 {
-    1.0 - (1.0 - l).powi(members)
+/// That two more of four members stand within a share `l` of the range after the first.
+fn closed_form(l: f64) -> f64 {
+    let stay = 1.0 - l;
+    6.0 * l.powi(2) * stay.powi(2) + 4.0 * l.powi(3) * stay + l.powi(4)
 }
 
 fn study() -> Study {

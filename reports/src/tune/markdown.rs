@@ -157,7 +157,44 @@ mod tests {
 
     #[test]
     fn a_summary_is_half_a_page() {
-        let expected = "";
+        let expected = "\
+## Recommended: heartbeat 50 ms, election timeout 150–300 ms
+
+Writes are back after 304 ms in half of a leader's failures, and after 447 ms in 99 of 100. A leader that is well loses its place this often: 2 an hour. It has the fewest false elections of those that meet the target.
+
+The target was met in 1 of 1 fresh run at other seeds.
+
+etcd (etcd draws from one to two timeouts by itself):
+
+```
+--heartbeat-interval=50
+--election-timeout=150
+```
+
+| election timeout | heartbeat | real p50 | p99 | simulated p50 | p99 | false elections per hour | |
+|---|--:|--:|--:|--:|--:|--:|---|
+| 150–300 ms | 50 ms | 304 ms | 447 ms | 304 ms | 447 ms | 2 | **recommended** |
+| 200–400 ms | 66.7 ms | 402 ms | 592 ms | 402 ms | 592 ms | 1.5 |  |
+
+### Figure 16 of the Raft paper
+
+| election timeout | simulated: farthest off | real: farthest off |
+|---|--:|--:|
+| 150–155 ms | -64 % | – |
+| 12–24 ms | -64 % | – |
+
+- 150–155 ms p99, simulated; 12–24 ms p99, simulated: the published tail has a few clients of its own
+
+### What does heavy loss do?
+
+- At 30 % a leader is lost each minute.
+
+rafture · 3 nodes · round trips of 1 ms · seed 7
+
+```sh
+rafture tune --seed 7
+```
+";
         assert_eq!(summary(&sample::tuning(2)), expected);
     }
 

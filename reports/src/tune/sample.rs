@@ -125,7 +125,7 @@ pub(super) fn tuning(candidates: usize) -> Tuning {
         candidates,
         checks: vec![Check { seed: 8, source: Source::Real, measured: 431.0, met: true }],
         split_votes: split_votes(),
-        figure16: vec![curve("randomness"), curve("timeout")],
+        figure16: vec![curve("randomness", [150.0, 155.0]), curve("timeout", [12.0, 24.0])],
         studies: vec![study()],
         ..bare()
     }
@@ -144,8 +144,8 @@ fn split_votes() -> Vec<SplitPoint> {
         .to_vec()
 }
 
-fn curve(panel: &str) -> Curve {
-    let timing = Timing { heartbeat_ms: 75.0, election_timeout_ms: [150.0, 155.0] };
+fn curve(panel: &str, election_timeout_ms: [f64; 2]) -> Curve {
+    let timing = Timing { heartbeat_ms: election_timeout_ms[0] / 2.0, election_timeout_ms };
     let simulated = Elections::of(trials_of(0, 150.0, Source::Simulated, Failure::Kill).iter());
     let beside = |ms: f64, published: f64| Beside {
         ms,

@@ -70,7 +70,7 @@ pub(super) fn significant(value: f64) -> String {
         large if large >= 100.0 => format!("{value:.0}"),
         middle if middle >= 10.0 => trimmed(format!("{value:.1}")),
         small if small >= 1.0 => trimmed(format!("{value:.2}")),
-        small if small >= 1e-4 => {
+        small if small >= 1e-6 => {
             let places = (1.0 - small.log10().floor()) as usize;
             trimmed(format!("{value:.places$}"))
         }
@@ -140,13 +140,15 @@ pub(super) fn gain(advice: &Recommendation) -> String {
 
 /// What the advice costs.
 pub(super) fn cost(advice: &Recommendation) -> String {
-    match advice.false_elections_per_hour {
-        none if none <= 0.0 => "No leader that was well lost its place while this was measured.".to_owned(),
-        often => {
-            let per_hour = per_hour(often);
-            format!("A leader that is well loses its place {per_hour} times an hour ({}).", rate(often))
+    let per_hour = advice.false_elections_per_hour;
+    let often = match per_hour {
+        none if none <= 0.0 => {
+            return "No leader that was well lost its place while this was measured.".to_owned();
         }
-    }
+        hourly if hourly >= 1.0 => rate(hourly),
+        rare => format!("{} ({} an hour)", rate(rare), significant(rare)),
+    };
+    format!("A leader that is well loses its place this often: {often}.")
 }
 
 /// How the fresh runs went; `None` without any.
@@ -229,6 +231,20 @@ mod tests {
     fn an_interval_without_an_end_says_so() {
         assert_eq!(interval([Some(380.0), None]), "380 ms or more");
         assert_eq!(interval([None, None]), "too few to tell");
+    }
+
+    #[test]
+    fn a_cost_is_told_by_the_hour_as_well_where_it_is_rare() {
+        let advice = super::super::sample::tuning(1).recommendation.expect("advice");
+        let told = [0.0, 2.0, 0.25].map(|false_elections_per_hour| {
+            cost(&Recommendation { false_elections_per_hour, ..advice.clone() })
+        });
+        let expected = [
+            "No leader that was well lost its place while this was measured.",
+            "A leader that is well loses its place this often: 2 an hour.",
+            "A leader that is well loses its place this often: 6 a day (0.25 an hour).",
+        ];
+        assert_eq!(told, expected);
     }
 
     #[test]

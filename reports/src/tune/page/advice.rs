@@ -60,7 +60,7 @@ fn lines(place: usize, configuration: &Configuration) -> Markup {
     let id = format!("lines-{place}");
     html! {
         div {
-            h3 { (configuration.system) }
+            h2 { (configuration.system) }
             div.command {
                 pre { code id=(id) { (configuration.lines.join("\n")) } }
                 button type="button" data-copy=(id) aria-label=(format!("Copy the lines for {}", configuration.system)) hidden { "Copy" }
@@ -93,12 +93,18 @@ fn bill(tuning: &Tuning, advice: &Recommendation) -> Markup {
                 dt { "a leader that is well loses its place" }
                 dd {
                     @if often <= 0.0 { "never seen" } @else { (words::rate(often)) }
-                    @if let Some([low, high]) = rate {
-                        small { (words::per_hour(low)) " to " (words::per_hour(high)) " per hour, 95 %" }
-                    }
+                    @if let Some([low, high]) = rate { small { "the true rate: " (between(low, high)) ", 95 %" } }
                 }
             }
         }
+    }
+}
+
+/// A rate between two others, in words.
+fn between(low: f64, high: f64) -> String {
+    match low {
+        low if low <= 0.0 => format!("at most {}", words::rate(high)),
+        low => format!("between {} and {}", words::rate(low), words::rate(high)),
     }
 }
 

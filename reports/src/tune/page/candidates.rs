@@ -8,6 +8,9 @@ use crate::tune::words::{self, SOURCES};
 use crate::tune::{Candidate, Source, Steady, Tuning};
 use crate::wording::duration_or_dash;
 
+/// A table of more rows than this is folded.
+const OPEN_MAX: usize = 15;
+
 pub(super) fn section(tuning: &Tuning, pictures: &Pictures<'_>) -> Markup {
     html! {
         @if !tuning.candidates.is_empty() {
@@ -108,15 +111,14 @@ fn warnings(tuning: &Tuning) -> Markup {
 /// Time in which nothing failed.
 pub(super) fn steady(tuning: &Tuning) -> Markup {
     let names = words::names(&tuning.candidates);
-    let rows: Vec<Row> = names
-        .iter()
-        .zip(&tuning.candidates)
-        .enumerate()
-        .flat_map(|(place, (name, candidate))| {
-            let is_marked = tuning.recommended() == Some(place);
-            candidate.steady.iter().map(move |steady| Row { cells: steady_cells(name, steady), is_marked })
-        })
-        .collect();
+    let rows_of = |place: usize| {
+        let is_marked = tuning.recommended() == Some(place);
+        let (name, steady) = (&names[place], &tuning.candidates[place].steady);
+        steady.iter().map(move |steady| Row { cells: steady_cells(name, steady), is_marked })
+    };
+    let rows: Vec<Row> = (0..names.len()).flat_map(rows_of).collect();
+    let recommended: Vec<Row> = tuning.recommended().into_iter().flat_map(rows_of).collect();
+    let is_long = rows.len() > OPEN_MAX;
     let columns = [
         Column::Words("election timeout"),
         Column::Words("source"),
@@ -135,7 +137,11 @@ pub(super) fn steady(tuning: &Tuning) -> Markup {
                     "Every election here is a false one. The longest silence is how long a follower ever heard nothing from its leader: "
                     "near the shortest timeout, the next slow moment is an election."
                 }
-                (Table { caption: "Time in which nothing failed", columns: &columns, rows }.show())
+                @if is_long && !recommended.is_empty() {
+                    (Table { caption: "What is recommended, while nothing failed", columns: &columns, rows: recommended }.show())
+                }
+                @let all = Table { caption: "Time in which nothing failed", columns: &columns, rows };
+                @if is_long { (all.folded("All candidates, as a table")) } @else { (all.show()) }
             }
         }
     }

@@ -22,7 +22,7 @@ pub(super) fn section(tuning: &Tuning, pictures: &Pictures<'_>) -> Markup {
                 @if far.is_empty() { p { "Every percentile is as near to the published one as was asked for." } }
                 @else {
                     h3 { "Where it is not near, and why" }
-                    ul { @for (places, reason) in &far { li { b { (places) } ": " (prose(reason)) } } }
+                    ul { @for (places, reason) in &far { li { (prose(reason)) span.places { " (" (places) ")" } } } }
                 }
                 (table(&tuning.figure16).folded("Percentile by percentile"))
             }

@@ -5,7 +5,6 @@ use maud::{Markup, html};
 use super::{Column, Row, Table, text};
 use crate::tune::words::{percent, significant};
 use crate::tune::{NetworkFacts, Tuning};
-use crate::wording;
 
 /// Larger matrices are for scripts.
 const MATRIX_MAX: usize = 15;
@@ -38,9 +37,17 @@ fn facts(tuning: &Tuning) -> Markup {
         ("lost packets", percent(network.loss)),
         ("seed", tuning.seed.to_string()),
         ("started", tuning.started.clone()),
-        ("took", wording::duration(tuning.seconds * 1e3)),
+        ("took", took(tuning.seconds)),
     ];
     html! { dl { @for (name, value) in facts { div { dt { (name) } dd { (value) } } } } }
+}
+
+/// Minutes where it took some.
+fn took(seconds: f64) -> String {
+    match seconds {
+        short if short < 120.0 => format!("{short:.1} s"),
+        long => format!("{:.0} min {:.0} s", (long / 60.0).floor(), long % 60.0),
+    }
 }
 
 /// Round trips member by member, where they are not all the same.

@@ -88,7 +88,7 @@ fn plain(value: f64) -> String {
     if is_usual { axis::number(value) } else { significant(value) }
 }
 
-/// Powers of ten, with 2 and 5 times as much where there is room for them; every second power, or fewer, where there is not.
+/// Powers of ten, with what lies between them where there is room for it; every second power, or fewer, where there is not.
 fn log_ticks(from: f64, until: f64, count: f64) -> Vec<f64> {
     let powers = axis::decades(from, until);
     if powers.len() as f64 > count {
@@ -96,7 +96,11 @@ fn log_ticks(from: f64, until: f64, count: f64) -> Vec<f64> {
         return powers.into_iter().step_by(every).collect();
     }
     let spans = (until / from).log10();
-    let factors: &[f64] = if spans * 3.0 <= count { &[1.0, 2.0, 5.0] } else { &[1.0] };
+    let factors: &[f64] = match count / spans {
+        wide if wide >= 3.0 => &[1.0, 2.0, 5.0],
+        middle if middle >= 2.0 => &[1.0, 3.0],
+        _ => &[1.0],
+    };
     let first = (from.log10().floor()) as i32;
     let last = (until.log10().ceil()) as i32;
     let all = (first..=last).flat_map(|power| factors.iter().map(move |factor| factor * 10f64.powi(power)));
@@ -118,7 +122,8 @@ mod tests {
     fn ticks_are_as_dense_as_there_is_room() {
         let axis = Axis::logarithmic((10.0, 1_000.0), Unit::Time);
         assert_eq!(axis.ticks(7.0), [10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0]);
-        assert_eq!(axis.ticks(4.0), [10.0, 100.0, 1_000.0]);
+        assert_eq!(axis.ticks(4.0), [10.0, 30.0, 100.0, 300.0, 1_000.0]);
+        assert_eq!(axis.ticks(3.0), [10.0, 100.0, 1_000.0]);
         let wide = Axis::logarithmic((1e-6, 1e6), Unit::Plain);
         assert_eq!(wide.ticks(5.0).len(), 5);
     }

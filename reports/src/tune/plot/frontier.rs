@@ -39,7 +39,7 @@ pub(super) fn picture(tuning: &Tuning) -> Option<Picture> {
     let top = TOP + legend::height(&entries) + 26.0;
     let area = Area { left: LEFT + 8.0, right: RIGHT, top, bottom: top + 360.0 };
     let mut scene = Scene::new(area.bottom + BELOW + 6.0);
-    panel::paint_title(&mut scene, "What each candidate buys and costs");
+    panel::paint_title(&mut scene, "Outage against false elections");
     legend::paint(&mut scene, &entries, TOP - 4.0);
     let names = Names {
         x: "outage, p99 (less is better)",
@@ -168,7 +168,8 @@ fn paint_names(scene: &mut Scene, panel: &Panel, points: &[Point], area: Area) {
         .iter()
         .map(|point| {
             let (x, y) = panel.place(point.outage, point.rate);
-            [x - 6.0, y - 6.0, x + 6.0, y + 6.0]
+            let below = if point.is_bound { ARROW + 4.0 } else { 6.0 };
+            [x - 6.0, y - 6.0, x + 6.0, y + below]
         })
         .collect();
     for point in points.iter().rev() {

@@ -95,7 +95,7 @@ mod tests {
         let expected: [(&str, &[&str]); 7] = [
             ("frontier", &["150–300 ms", "recommended", "false elections per hour", "outage, p99", "target"]),
             ("leader", &["killed", "100 %", "simulated", "150–300 ms"]),
-            ("write", &["paused", "50 %", "real"]),
+            ("write", &["paused", "40 %", "real"]),
             ("split-votes-range", &["closed form", "5 %"]),
             ("split-votes", &["150–300 ms", "real", "simulated"]),
             ("figure16", &["published", "randomness", "timeout", "150–155 ms"]),
