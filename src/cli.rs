@@ -25,6 +25,7 @@ use crate::screen;
 use crate::serve::{self, ServeArguments};
 use crate::shrink::{self, ShrinkArguments};
 use crate::sim::{self, SimArguments};
+use crate::tune::{self, TuneArguments};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -58,6 +59,7 @@ enum Command {
     Defects(DefectsArguments),
     Doctor(StoreArguments),
     Clean(StoreArguments),
+    Tune(TuneArguments),
     Sim(SimArguments),
     Bench(BenchArguments),
     Node(NodeArguments),
@@ -116,6 +118,7 @@ fn obey(command: Command) -> Result<Verdict, Error> {
         }
         Command::Clean(arguments) => clean_up(&arguments),
         Command::Bench(arguments) => bench::bench(&arguments),
+        Command::Tune(arguments) => tune::tune(&arguments, || stop_on(TUNING_ENDS)),
         Command::Sim(arguments) => sim::sim(&arguments),
         Command::Node(arguments) => node::node(arguments).map(|()| Verdict::Valid),
     }
@@ -146,6 +149,9 @@ fn run_one(arguments: &RunArguments) -> Result<Verdict, Error> {
 const HEALS: &str = "healing, checking and reporting what there is";
 /// What many runs do.
 const RUNS_END: &str = "no further run is begun, and those that are under way come to their end";
+
+/// What a tuning does.
+const TUNING_ENDS: &str = "clusters are stopped, and nothing is left";
 
 fn stop_on_signals() -> Result<watch::Receiver<bool>, Error> {
     stop_on(HEALS)

@@ -22,5 +22,5 @@ mod screen;
 pub mod serve;
 pub mod shrink;
 pub mod sim;
-pub(crate) mod tune;
+pub mod tune;
 pub mod witness_file;

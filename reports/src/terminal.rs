@@ -53,7 +53,7 @@ pub fn summary(results: &Results, screen: Screen) -> String {
     text
 }
 
-type Row = Vec<String>;
+pub(crate) type Row = Vec<String>;
 
 fn operation_table(results: &Results) -> Vec<Row> {
     let mut table = vec![row(["operation", "ok", "fail", "info", "p50", "p99", "p99.9", "max"])];
@@ -94,7 +94,7 @@ fn row<const N: usize>(cells: [&str; N]) -> Row {
 }
 
 /// The first column to the left, numbers to the right.
-fn push_table(text: &mut String, table: &[Row], color: bool) {
+pub(crate) fn push_table(text: &mut String, table: &[Row], color: bool) {
     let columns = table.first().map_or(0, Vec::len);
     let widths: Vec<usize> = (0..columns)
         .map(|column| table.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
@@ -105,7 +105,7 @@ fn push_table(text: &mut String, table: &[Row], color: bool) {
             write!(cells, "  {cell:>width$}").expect("writing to a string");
         }
         let style = if number == 0 { DIM } else { PLAIN };
-        line(text, &paint(&cells, style, color));
+        line(text, &paint(cells.trim_end(), style, color));
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use rafture_reports::tune::{Failure, Target, Timing};
 
-use super::network::{self, Network};
+use super::network::Network;
 use super::simulated::Stalls;
 use super::studies;
 use crate::duration::{Range, Span};
@@ -152,7 +152,10 @@ impl TuneArguments {
         Ok(Plan {
             timings: self.timings(&network)?,
             network,
-            failures: Failure::ALL.into_iter().filter(|failure| failures.clone().any(|asked| asked == *failure)).collect(),
+            failures: Failure::ALL
+                .into_iter()
+                .filter(|failure| failures.clone().any(|asked| asked == *failure))
+                .collect(),
             target: self.target(),
             stalls: Stalls { per_hour: self.stalls, mean: self.stall.0 },
             studies: studies::named(&self.study).map_err(Error::Input)?,
@@ -171,7 +174,10 @@ impl TuneArguments {
             (Some(matrix), _) => Network::matrix(matrix, self.jitter.0, self.loss)?,
             (None, []) => Network::uniform(self.nodes.unwrap_or(5), self.rtt.0, self.jitter.0, self.loss),
             (None, hosts) if hosts.len() < 3 => {
-                return Err(Error::Input(format!("{} hosts (hint: one for each member, 3 at least)", hosts.len())));
+                return Err(Error::Input(format!(
+                    "{} hosts (hint: one for each member, 3 at least)",
+                    hosts.len()
+                )));
             }
             (None, hosts) => Network::measured(hosts)?,
         };
@@ -205,7 +211,9 @@ impl TuneArguments {
             )));
         }
         if range.low < Duration::from_millis(1) || range.high > Duration::from_secs(600) {
-            return Err(Error::Input(format!("the range `{range}` is not within 1ms to 10m (hint: 150ms..300ms)")));
+            return Err(Error::Input(format!(
+                "the range `{range}` is not within 1ms to 10m (hint: 150ms..300ms)"
+            )));
         }
         let heartbeat = self.heartbeat.map_or(range.low / 5, |heartbeat| heartbeat.0);
         if heartbeat.is_zero() || heartbeat >= range.low {
@@ -264,11 +272,6 @@ fn per_hour(text: &str) -> Result<f64, String> {
     };
     let count = count.trim().parse::<f64>().map_err(|_| complaint())?;
     if !(0.0..=1e9).contains(&count) { Err(complaint()) } else { Ok(count / hours) }
-}
-
-/// Names of what a matrix can be called; for the help of other commands.
-pub(super) fn matrix_names() -> String {
-    network::names()
 }
 
 #[cfg(test)]

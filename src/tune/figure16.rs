@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rafture_nemesis::hosts::NetworkChoice;
 use rafture_reports::tune::statistics::quantile;
-use rafture_reports::tune::{Beside, Curve, CurvePoint, Elections, Failure, Spread, Timing, Trial};
+use rafture_reports::tune::{Beside, Curve, CurvePoint, Elections, Failure, Timing, Trial};
 use rafture_sim::elections::{self, Delay, LinkSpec, Setup};
 use tokio::sync::watch;
 
@@ -66,13 +66,20 @@ const ONE_WAY: Duration = Duration::from_micros(2600);
 const SIMULATED: u64 = 20_000;
 const SIMULATED_WITHOUT_RANDOMNESS: u64 = 300;
 
+/// What came of it.
+pub(super) struct Found {
+    pub(super) curves: Vec<Curve>,
+    pub(super) trials: Vec<Trial>,
+    pub(super) warnings: Vec<String>,
+}
+
 /// All curves. `trials` are those on real processes, if any; their own come back for the files.
 pub(super) fn figure16(
     arguments: &TuneArguments,
     folder: &Path,
     stop: &watch::Receiver<bool>,
     note: &(dyn Fn(Progress) + Sync),
-) -> Result<(Vec<Curve>, Vec<Trial>, Vec<String>), Error> {
+) -> Result<Found, Error> {
     let mut trials = Vec::new();
     let mut warnings = Vec::new();
     // Without randomness a curve takes hours, and the last one is there twice.
@@ -106,7 +113,7 @@ pub(super) fn figure16(
         curves.push(published.beside(place, arguments.seed, &real, &simulated));
         trials.extend(simulated);
     }
-    Ok((curves, trials, warnings))
+    Ok(Found { curves, trials, warnings })
 }
 
 /// The lower panel repeats the upper one's last curve.
@@ -145,7 +152,8 @@ impl Published {
         let way = Delay { base_ns: ONE_WAY.as_nanos() as u64, tail_ns: 100_000 };
         let setup = self.setup(way, Delay { base_ns: 300_000, tail_ns: 200_000 }, Delay::default());
         let found = many(&setup, elections::Failure::Kill, seed(of, place, 17), SIMULATED / 4);
-        let mut ms: Vec<f64> = found.iter().filter_map(|trial| Some((*trial)?.heard_ns? as f64 / 1e6)).collect();
+        let mut ms: Vec<f64> =
+            found.iter().filter_map(|trial| Some((*trial)?.heard_ns? as f64 / 1e6)).collect();
         ms.sort_by(f64::total_cmp);
         ms
     }
@@ -172,6 +180,7 @@ impl Published {
         Curve {
             panel: self.panel.into(),
             timing: self.timing(),
+            candidate: Some(place),
             points: points.collect(),
             real: of(real),
             simulated: of(simulated),
@@ -211,7 +220,8 @@ impl Point {
 
     fn compare(&self, sorted: &[f64], is_near: impl Fn(f64, f64) -> bool) -> Option<Beside> {
         let ms = quantile(sorted, self.percentile / 100.0)?;
-        let interval_ms = rafture_reports::tune::statistics::quantile_interval(sorted, self.percentile / 100.0);
+        let interval_ms =
+            rafture_reports::tune::statistics::quantile_interval(sorted, self.percentile / 100.0);
         let off = ms / self.published_ms - 1.0;
         let is_near = is_near(off, (ms - self.published_ms).abs());
         Some(Beside { ms, interval_ms, off, is_near, reason: None })
@@ -225,20 +235,20 @@ impl Point {
             format!("{} to {} ms", word(low), word(high))
         };
         if holds(self.published_ms) {
-            return format!("{trials} trials leave it anywhere in {}, which holds what was published", interval());
+            return format!(
+                "{trials} trials leave it anywhere in {}, which holds what was published",
+                interval()
+            );
         }
         match holds(expected) {
             true => format!(
                 "what simulation expects of this node here is {expected:.0} ms, in the interval of {}: it sends its first entry before it has stored it, as LogCabin did not, and its disk is quicker",
                 interval()
             ),
-            false => format!("not explained: simulation expects {expected:.0} ms here, and {} was measured", interval()),
+            false => format!(
+                "not explained: simulation expects {expected:.0} ms here, and {} was measured",
+                interval()
+            ),
         }
     }
-}
-
-/// Where the simulated curve lies; for tests.
-#[cfg(test)]
-fn spread(trials: &[Trial]) -> Option<Spread> {
-    Elections::of(trials.iter()).heartbeat
 }

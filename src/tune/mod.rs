@@ -1,4 +1,377 @@
 //! `rafture tune`: election timeouts, measured and recommended.
+//!
+//! In reading order: `arguments` is what was typed and what it means, `network` what lies between members; `real` measures on real
+//! processes, `simulated` in simulation; this file puts both together, asks for advice and writes the record; `checks` tries the advice.
+//! `figure16` is the paper's figure, `studies` are questions that are open. What a figure means and which candidate is best is known by
+//! `rafture_reports::tune` alone.
 
-#[allow(dead_code, reason = "the command comes with its arguments")]
-pub(crate) mod real;
+mod arguments;
+mod checks;
+mod figure16;
+mod network;
+mod real;
+mod simulated;
+mod studies;
+mod sync;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Instant, SystemTime};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rafture_checker::verdict::Verdict;
+use rafture_nemesis::disk;
+use rafture_nemesis::hosts::NetworkChoice;
+use rafture_reports::Store;
+use rafture_reports::store::UtcTime;
+use rafture_reports::tune::advice::{self, Advice};
+use rafture_reports::tune::statistics::quantile;
+use rafture_reports::tune::{
+    Candidate, Configuration, Elections, Failure, Recommendation, Source, Steady, Timing, Trial, Tuning,
+    terminal, write,
+};
+use rafture_sim::elections::Delay;
+use rafture_workloads::systems::{self, Options, System, timing};
+use tokio::sync::watch;
+
+pub use arguments::TuneArguments;
+
+use crate::campaign;
+use crate::command_line::quoted;
+use crate::error::Error;
+use crate::node::Switch;
+use crate::run::pairs;
+use crate::screen;
+use arguments::Plan;
+use real::{Burden, Measured, Progress, RealPlan};
+use simulated::World;
+
+/// Trials for every point of a study's pictures, of those that are asked for in all.
+const STUDY_SHARE: u64 = 5;
+
+/// A tuning under way.
+struct Work<'a> {
+    arguments: &'a TuneArguments,
+    plan: Plan,
+    system: Box<dyn System>,
+    options: Options,
+    folder: &'a Path,
+    stop: watch::Receiver<bool>,
+}
+
+/// Measures, simulates, advises. The verdict is `valid` unless the target cannot be met.
+///
+/// # Errors
+/// When the arguments make no sense, or a cluster does not come up.
+pub fn tune(
+    arguments: &TuneArguments,
+    stop: impl FnOnce() -> Result<watch::Receiver<bool>, Error>,
+) -> Result<Verdict, Error> {
+    let (began, started) = (Instant::now(), SystemTime::now());
+    let plan = arguments.plan()?;
+    let options = pairs("option", &arguments.option)?;
+    let system = systems::configured(&arguments.system, &options).map_err(Error::Input)?;
+    for timing in &plan.timings {
+        system.tell(&told(timing)).map_err(Error::Input)?;
+    }
+    let choice: NetworkChoice = arguments.network.parse().map_err(Error::Input)?;
+    let is_real = !arguments.sim && arguments.study.is_empty();
+    if is_real {
+        campaign::become_run(choice);
+    }
+    let store = Store::open(&arguments.store).map_err(Error::input)?;
+    let folder = store.create_tuning(arguments.seed, started).map_err(Error::input)?;
+    let work = Work { arguments, plan, system, options, folder: &folder, stop: stop()? };
+    let done = work.carry_out(started);
+    let (mut tuning, trials) = match done {
+        Ok(done) => done,
+        Err(error) => {
+            // There is nothing in it.
+            let _ = std::fs::remove_dir_all(&folder);
+            return Err(error);
+        }
+    };
+    tuning.seconds = began.elapsed().as_secs_f64();
+    write(&folder, &tuning, &trials).map_err(Error::harness)?;
+    match arguments.json {
+        true => println!("{}", serde_json::to_string(&tuning).expect("a record is plain data")),
+        false => {
+            println!("page: {}", folder.join("report.html").display());
+            print!("{}", terminal(&tuning, screen::screen()));
+        }
+    }
+    Ok(if tuning.unmet.is_some() { Verdict::Unknown } else { Verdict::Valid })
+}
+
+impl Work<'_> {
+    fn carry_out(&self, started: SystemTime) -> Result<(Tuning, Vec<Trial>), Error> {
+        let mut tuning = self.record(started);
+        if self.arguments.figure16 {
+            let bar = progress_bar("crashes");
+            let note = |progress: Progress| show(&bar, progress);
+            let found = figure16::figure16(self.arguments, self.folder, &self.stop, &note)?;
+            bar.finish_and_clear();
+            (tuning.figure16, tuning.warnings) = (found.curves, found.warnings);
+            return Ok((tuning, found.trials));
+        }
+        if !self.plan.studies.is_empty() {
+            let trials = (self.arguments.simulated_trials / STUDY_SHARE).max(100);
+            let study = |name: &&str| studies::study(name, self.arguments.seed, trials);
+            tuning.studies = self.plan.studies.iter().map(study).collect();
+            return Ok((tuning, Vec::new()));
+        }
+        let trials = self.try_candidates(&mut tuning)?;
+        self.advise(&mut tuning)?;
+        Ok((tuning, trials))
+    }
+
+    /// A record of nothing yet.
+    fn record(&self, started: SystemTime) -> Tuning {
+        let asks_for_advice = !self.arguments.figure16 && self.plan.studies.is_empty();
+        Tuning {
+            command: command(),
+            seed: self.arguments.seed,
+            started: UtcTime::from(started).to_string(),
+            seconds: 0.0,
+            system: self.arguments.system.clone(),
+            nodes: self.plan.network.nodes(),
+            network: self.plan.network.facts(),
+            target: asks_for_advice.then_some(self.plan.target),
+            recommendation: None,
+            unmet: None,
+            warnings: Vec::new(),
+            candidates: Vec::new(),
+            checks: Vec::new(),
+            split_votes: Vec::new(),
+            figure16: Vec::new(),
+            studies: Vec::new(),
+        }
+    }
+
+    fn try_candidates(&self, tuning: &mut Tuning) -> Result<Vec<Trial>, Error> {
+        let timings = &self.plan.timings;
+        let measured = match self.arguments.sim {
+            true => vec![Measured::default(); timings.len()],
+            false => self.measure(timings, self.arguments.trials, self.arguments.seed)?,
+        };
+        let mut trials = Vec::new();
+        let world = (!self.arguments.real).then(|| self.world()).transpose()?;
+        for (place, (timing, measured)) in timings.iter().zip(measured).enumerate() {
+            let mut candidate = Parts { measured, ..Parts::default() };
+            if let Some(world) = &world {
+                let kept = self.kept(timing)?;
+                candidate.simulate(self, world, (place, &kept));
+            }
+            tuning.candidates.push(candidate.figures(timing, self.plan.network.round_trip_ms_max()));
+            trials.extend(candidate.measured.trials);
+            trials.extend(candidate.simulated);
+        }
+        if let Some(world) = &world {
+            let low_ms = timings.iter().map(|timing| timing.election_timeout_ms[0]).fold(150.0, f64::max);
+            tuning.split_votes = world.split_votes(low_ms, (self.arguments.simulated_trials / 10).max(100));
+            tuning.warnings.push(format!(
+                "In simulation, each process stands still {} times an hour, for {} ms on average (--stalls, --stall): false elections are as rare as that is true of your machines.",
+                self.plan.stalls.per_hour,
+                self.plan.stalls.mean.as_secs_f64() * 1e3
+            ));
+        }
+        Ok(trials)
+    }
+
+    /// What becomes of these times on real processes.
+    fn measure(&self, timings: &[Timing], trials: u64, seed: u64) -> Result<Vec<Measured>, Error> {
+        let mut burdens = vec![Burden::Idle, Burden::Load, Burden::Jitter];
+        if disk::lack().is_none() {
+            burdens.push(Burden::SlowDisks);
+        }
+        let plan = RealPlan {
+            system: self.arguments.system.clone(),
+            options: self.options.clone(),
+            nodes: self.plan.network.nodes(),
+            timings: timings.to_vec(),
+            failures: self.plan.failures.clone(),
+            trials,
+            steady: self.arguments.steady.0,
+            burdens,
+            seed,
+            links: self.plan.network.conditions(),
+            network: self.arguments.network.parse().map_err(Error::Input)?,
+            jobs: self.arguments.jobs,
+            folder: self.folder.to_path_buf(),
+            rafture: std::env::current_exe().map_err(Error::harness)?,
+            pre_vote: self.arguments.pre_vote.map(|pre_vote| pre_vote == Switch::On),
+        };
+        let bar = progress_bar("trials");
+        let measured = real::measure(&plan, &self.stop, &|progress| show(&bar, progress));
+        bar.finish_and_clear();
+        measured
+    }
+
+    /// What simulation is about.
+    fn world(&self) -> Result<World, Error> {
+        Ok(World {
+            network: self.plan.network.clone(),
+            pre_vote: self.arguments.pre_vote.is_none_or(|pre_vote| pre_vote == Switch::On),
+            sync: self.sync()?,
+            stalls: self.plan.stalls,
+            seed: self.arguments.seed,
+        })
+    }
+
+    fn sync(&self) -> Result<Delay, Error> {
+        sync::measure(self.folder).map_err(|error| {
+            Error::Harness(format!(
+                "cannot measure the disk at `{}`: {error} (hint: --store on another)",
+                self.folder.display()
+            ))
+        })
+    }
+
+    /// What the system makes of these times.
+    fn kept(&self, timing: &Timing) -> Result<Timing, Error> {
+        let kept = self.system.tell(&told(timing)).map_err(Error::Input)?.kept;
+        let ms = |time: std::time::Duration| time.as_secs_f64() * 1e3;
+        let (low, high) = kept.election_timeout;
+        Ok(Timing { heartbeat_ms: ms(kept.heartbeat), election_timeout_ms: [ms(low), ms(high)] })
+    }
+
+    fn advise(&self, tuning: &mut Tuning) -> Result<(), Error> {
+        match advice::advise(&tuning.candidates, self.plan.target) {
+            Advice::Unmet(why) => tuning.unmet = Some(why),
+            Advice::Take(place, reason) => {
+                let candidate = &tuning.candidates[place];
+                tuning.recommendation = Some(Recommendation {
+                    timing: candidate.timing,
+                    outage_p50_ms: candidate.outage_p50_ms,
+                    outage_p99_ms: candidate.outage_p99_ms,
+                    false_elections_per_hour: candidate.false_elections_per_hour,
+                    candidate: place,
+                    reason,
+                    configuration: self.configuration(&candidate.timing),
+                });
+                tuning.checks = checks::checks(self, &candidate.timing)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The system that was asked about first, then the others.
+    fn configuration(&self, timing: &Timing) -> Vec<Configuration> {
+        let asked = [(self.system.name(), self.system.tell(&told(timing)))];
+        let all = systems::all();
+        let others = all.iter().filter(|other| other.name() != self.system.name());
+        let others = others.map(|other| (other.name(), other.tell(&told(timing))));
+        let all = asked.into_iter().chain(others).chain(timing::others(&told(timing)));
+        let lines = all.map(|(system, told)| match told {
+            Ok(told) => Configuration { system: system.into(), lines: told.lines, note: told.note },
+            Err(why) => Configuration { system: system.into(), lines: Vec::new(), note: Some(why) },
+        });
+        lines.collect()
+    }
+}
+
+/// What is found out of a candidate, one thing after the other.
+#[derive(Default)]
+struct Parts {
+    measured: Measured,
+    simulated: Vec<Trial>,
+    steady: Vec<Steady>,
+    unstable: u64,
+}
+
+impl Parts {
+    fn simulate(&mut self, work: &Work<'_>, world: &World, (place, timing): (usize, &Timing)) {
+        let failures = &work.plan.failures;
+        let each = work.arguments.simulated_trials.div_ceil(failures.len() as u64);
+        for &failure in failures {
+            let found = world.fail(place, timing, failure, each);
+            self.simulated.extend(found.trials);
+            self.unstable += found.unstable;
+        }
+        self.steady = world.steady(place, timing);
+    }
+
+    /// Real figures go before simulated ones, of outages; of what is rare, simulation knows more.
+    fn figures(&self, timing: &Timing, round_trip_ms: f64) -> Candidate {
+        let real = by_failure(&self.measured.trials);
+        let simulated = by_failure(&self.simulated);
+        let source = if real.is_empty() { Source::Simulated } else { Source::Real };
+        let trials = if real.is_empty() { &self.simulated } else { &self.measured.trials };
+        let [outage_p50_ms, outage_p99_ms] = outage(trials);
+        let steady: Vec<Steady> = self.measured.steady.iter().chain(&self.steady).cloned().collect();
+        let mut warnings = advice::warnings(timing, round_trip_ms);
+        warnings.extend(self.measured.warnings.iter().cloned());
+        if self.unstable > 0 {
+            warnings.push(format!(
+                "in {} of {} simulations the leader lost its place before anything was done to it",
+                self.unstable,
+                self.unstable + self.simulated.len() as u64
+            ));
+        }
+        Candidate {
+            timing: *timing,
+            outage_p50_ms,
+            outage_p99_ms,
+            false_elections_per_hour: false_elections(&steady),
+            source,
+            real,
+            simulated,
+            steady,
+            warnings,
+        }
+    }
+}
+
+fn by_failure(trials: &[Trial]) -> BTreeMap<Failure, Elections> {
+    let of = |failure: Failure| {
+        let mut found = trials.iter().filter(|trial| trial.failure == failure).peekable();
+        found.peek()?;
+        Some((failure, Elections::of(found)))
+    };
+    Failure::ALL.into_iter().filter_map(of).collect()
+}
+
+/// Percentiles 50 and 99 of the time until a write succeeds. What had no end counts as longer than all else.
+fn outage(trials: &[Trial]) -> [f64; 2] {
+    let mut ms: Vec<f64> = trials.iter().map(|trial| trial.write_ms.unwrap_or(f64::INFINITY)).collect();
+    ms.sort_by(f64::total_cmp);
+    [0.5, 0.99].map(|q| quantile(&ms, q).unwrap_or(f64::INFINITY))
+}
+
+/// In simulation, what stalls and what the network do add up; where there is none, real time without load is all there is.
+fn false_elections(steady: &[Steady]) -> f64 {
+    let of = |source: Source| steady.iter().filter(move |steady| steady.source == source);
+    match of(Source::Simulated).next() {
+        Some(_) => of(Source::Simulated).map(|steady| steady.per_hour).sum(),
+        None => {
+            let elections: u64 = of(Source::Real).map(|steady| steady.elections).sum();
+            let hours: f64 = of(Source::Real).map(|steady| steady.hours).sum();
+            if hours > 0.0 { elections as f64 / hours } else { 0.0 }
+        }
+    }
+}
+
+/// The same in the words of systems.
+fn told(timing: &Timing) -> timing::Timing {
+    let time = |ms: f64| std::time::Duration::from_secs_f64(ms / 1e3);
+    let [low, high] = timing.election_timeout_ms;
+    timing::Timing { election_timeout: (time(low), time(high)), heartbeat: time(timing.heartbeat_ms) }
+}
+
+/// The line that repeats this.
+fn command() -> String {
+    let words = std::env::args().skip(1).map(|word| quoted(&word));
+    std::iter::once("rafture".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+}
+
+fn progress_bar(what: &str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+    let template = format!("{{bar:30}} {{pos}} of {{len}} {what}, {{elapsed}} gone, {{eta}} to go");
+    bar.set_style(ProgressStyle::with_template(&template).expect("the template is right"));
+    bar
+}
+
+fn show(bar: &ProgressBar, Progress { done, of }: Progress) {
+    bar.set_length(of);
+    bar.set_position(done);
+}

@@ -95,7 +95,8 @@ impl Network {
             false => (median(&ways[from]) + median(&ways[to]) - least).max(least),
         };
         let nodes = 0..hosts.len();
-        let round_trip_ms = nodes.clone().map(|from| nodes.clone().map(|to| between(from, to)).collect()).collect();
+        let round_trip_ms =
+            nodes.clone().map(|from| nodes.clone().map(|to| between(from, to)).collect()).collect();
         let excess = |way: &Vec<f64>| way.iter().map(|ms| ms - way[0]).sum::<f64>() / way.len() as f64 / 2.0;
         let jitter_ms = ways.iter().map(excess).fold(0.0, f64::max);
         let source = format!("measured from here to {}, by {PROBES} connections each", hosts.join(", "));
@@ -126,7 +127,11 @@ impl Network {
             0.0 => "no loss".to_owned(),
             loss => format!("{} % lost", rounded(100.0 * loss)),
         };
-        let jitter = if jitter_ms == 0.0 { "no jitter".into() } else { format!("{} ms of jitter", rounded(jitter_ms)) };
+        let jitter = if jitter_ms == 0.0 {
+            "no jitter".into()
+        } else {
+            format!("{} ms of jitter", rounded(jitter_ms))
+        };
         let trips = match self.is_uniform() {
             true => format!("round trips of {} ms", rounded(self.round_trip_ms_max())),
             false => format!("round trips of up to {} ms", rounded(self.round_trip_ms_max())),
@@ -142,8 +147,9 @@ impl Network {
 
     fn is_uniform(&self) -> bool {
         let all = self.round_trip_ms.iter().enumerate();
-        let mut others =
-            all.flat_map(|(from, row)| row.iter().enumerate().filter(move |(to, _)| *to != from).map(|(_, ms)| *ms));
+        let mut others = all.flat_map(|(from, row)| {
+            row.iter().enumerate().filter(move |(to, _)| *to != from).map(|(_, ms)| *ms)
+        });
         let first = others.next();
         others.all(|ms| Some(ms) == first)
     }
@@ -151,9 +157,8 @@ impl Network {
     /// For simulation.
     pub(super) fn links(&self) -> Vec<Vec<LinkSpec>> {
         let tail_ns = self.jitter.as_nanos() as u64;
-        let link = |ms: &f64| {
-            LinkSpec { delay: Delay { base_ns: (ms * 5e5) as u64, tail_ns }, loss: self.loss }
-        };
+        let link =
+            |ms: &f64| LinkSpec { delay: Delay { base_ns: (ms * 5e5) as u64, tail_ns }, loss: self.loss };
         self.round_trip_ms.iter().map(|row| row.iter().map(link).collect()).collect()
     }
 
@@ -183,7 +188,7 @@ impl Known {
 }
 
 /// The names of the matrices that are known.
-pub(super) fn names() -> String {
+fn names() -> String {
     KNOWN.map(|known| known.name).join(", ")
 }
 
@@ -191,7 +196,10 @@ pub(super) fn names() -> String {
 fn read(path: &Path) -> Result<Vec<Vec<f64>>, Error> {
     let name = path.display();
     let text = fs::read_to_string(path).map_err(|error| {
-        Error::Input(format!("cannot read the matrix `{name}`: {error} (hint: a file, or one of {})", names()))
+        Error::Input(format!(
+            "cannot read the matrix `{name}`: {error} (hint: a file, or one of {})",
+            names()
+        ))
     })?;
     parse(&text).map_err(|(line, complaint)| Error::Input(format!("{name}:{line}: {complaint}")))
 }
@@ -201,9 +209,12 @@ fn parse(text: &str) -> Result<Vec<Vec<f64>>, (usize, String)> {
     for (number, line) in (1..).zip(text.lines()) {
         let content = line.split('#').next().unwrap_or_default();
         let words = content.split([' ', '\t', ',', ';']).filter(|word| !word.is_empty());
-        let row: Vec<f64> = words.map(|word| milliseconds_of(word).ok_or_else(|| (number, word))).collect::<Result<_, _>>().map_err(
-            |(number, word)| (number, format!("`{word}` is no round trip (hint: milliseconds, 0 to 60000)")),
-        )?;
+        let row: Vec<f64> = words
+            .map(|word| milliseconds_of(word).ok_or((number, word)))
+            .collect::<Result<_, _>>()
+            .map_err(|(number, word)| {
+                (number, format!("`{word}` is no round trip (hint: milliseconds, 0 to 60000)"))
+            })?;
         if !row.is_empty() {
             rows.push((number, row));
         }
@@ -221,7 +232,10 @@ fn parse(text: &str) -> Result<Vec<Vec<f64>>, (usize, String)> {
     }
     let wrong = rows.iter().enumerate().find(|(place, (_, row))| row[*place] != 0.0);
     if let Some((place, (number, row))) = wrong {
-        return Err((*number, format!("a member is {} ms away from itself (hint: column {} is 0)", row[place], place + 1)));
+        return Err((
+            *number,
+            format!("a member is {} ms away from itself (hint: column {} is 0)", row[place], place + 1),
+        ));
     }
     Ok(rows.into_iter().map(|(_, row)| row).collect())
 }
@@ -233,7 +247,9 @@ fn milliseconds_of(word: &str) -> Option<f64> {
 /// How long connecting to a host takes, which is a round trip: sorted, in milliseconds.
 fn probe(host: &str) -> Result<Vec<f64>, Error> {
     let failed = |error: String| {
-        Error::Input(format!("cannot measure the way to `{host}`: {error} (hint: HOST:PORT of something that listens)"))
+        Error::Input(format!(
+            "cannot measure the way to `{host}`: {error} (hint: HOST:PORT of something that listens)"
+        ))
     };
     let mut addresses = host.to_socket_addrs().map_err(|error| failed(error.to_string()))?;
     let address: SocketAddr = addresses.next().ok_or_else(|| failed("it has no address".into()))?;
@@ -264,12 +280,18 @@ mod tests {
     #[test]
     fn a_matrix_is_read_and_what_is_wrong_is_named_with_its_line() {
         let good = "# three\n0 10 20\n10, 0, 30ms\n20 30 0 # the last\n";
-        assert_eq!(parse(good), Ok(vec![vec![0.0, 10.0, 20.0], vec![10.0, 0.0, 30.0], vec![20.0, 30.0, 0.0]]));
+        assert_eq!(
+            parse(good),
+            Ok(vec![vec![0.0, 10.0, 20.0], vec![10.0, 0.0, 30.0], vec![20.0, 30.0, 0.0]])
+        );
         let complaint = |text: &str| parse(text).expect_err("it is wrong");
         assert_eq!(complaint("0 1 2\n1 0\n2 1 0\n").0, 2);
         assert!(complaint("0 1 2\n1 0\n2 1 0\n").1.contains("this row has 2 of 3 columns"));
         assert!(complaint("0 1 2\n1 0 1\n").1.contains("not square"));
-        assert_eq!(complaint("0 1 2\n1 0 x\n2 1 0\n"), (2, "`x` is no round trip (hint: milliseconds, 0 to 60000)".into()));
+        assert_eq!(
+            complaint("0 1 2\n1 0 x\n2 1 0\n"),
+            (2, "`x` is no round trip (hint: milliseconds, 0 to 60000)".into())
+        );
         assert_eq!(complaint("0 1 2\n1 5 1\n2 1 0\n").0, 2);
         assert!(complaint("").1.contains("0 members"));
         assert!(complaint("0 -1 2\n1 0 1\n2 1 0\n").1.contains("`-1`"));
@@ -280,10 +302,9 @@ mod tests {
         for known in KNOWN {
             let matrix = known.matrix();
             assert_eq!(known.upper_half.len(), known.members.len() * (known.members.len() - 1) / 2);
-            for from in 0..matrix.len() {
-                for to in 0..matrix.len() {
-                    assert_eq!(matrix[from][to], matrix[to][from]);
-                    assert_eq!(matrix[from][to] == 0.0, from == to);
+            for (from, row) in matrix.iter().enumerate() {
+                for (to, ms) in row.iter().enumerate() {
+                    assert_eq!((*ms, *ms == 0.0), (matrix[to][from], from == to));
                 }
             }
         }
@@ -293,7 +314,10 @@ mod tests {
     fn a_network_in_words_and_as_links() {
         let network = Network::uniform(3, Duration::from_millis(2), Duration::from_micros(300), 0.01);
         assert_eq!(network.facts().words, "round trips of 2 ms, 0.3 ms of jitter, 1 % lost");
-        assert_eq!(network.links()[0][1], LinkSpec { delay: Delay { base_ns: 1_000_000, tail_ns: 300_000 }, loss: 0.01 });
+        assert_eq!(
+            network.links()[0][1],
+            LinkSpec { delay: Delay { base_ns: 1_000_000, tail_ns: 300_000 }, loss: 0.01 }
+        );
         assert_eq!(network.conditions().len(), 6);
         assert!(Network::uniform(3, Duration::ZERO, Duration::ZERO, 0.0).conditions().is_empty());
     }

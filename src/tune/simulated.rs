@@ -55,7 +55,8 @@ impl World {
         let ns = |ms: f64| (ms * 1e6) as u64;
         let [low, high] = timing.election_timeout_ms;
         let links = self.network.links();
-        let mut setup = Setup::uniform(links.len(), (ns(low), ns(high)), ns(timing.heartbeat_ms), links[0][1]);
+        let mut setup =
+            Setup::uniform(links.len(), (ns(low), ns(high)), ns(timing.heartbeat_ms), links[0][1]);
         (setup.links, setup.pre_vote, setup.sync) = (links, self.pre_vote, self.sync);
         setup
     }
@@ -71,9 +72,9 @@ impl World {
         };
         let first = seed(self.seed, candidate, failure as u64);
         let found = many(&self.setup(timing), kind, first, count);
-        let trials = (0..).zip(&found).filter_map(|(number, trial)| {
-            Some(told(&(*trial)?, candidate, failure, number))
-        });
+        let trials = (0..)
+            .zip(&found)
+            .filter_map(|(number, trial)| Some(told(&(*trial)?, candidate, failure, number)));
         let trials: Vec<Trial> = trials.collect();
         Trials { unstable: count - trials.len() as u64, trials }
     }
@@ -100,7 +101,8 @@ impl World {
             hours,
             elections: found.elections,
             per_hour: found.elections as f64 / hours,
-            per_hour_interval: share_interval(found.elections, found.trials).map(|share| share * drawn_per_hour),
+            per_hour_interval: share_interval(found.elections, found.trials)
+                .map(|share| share * drawn_per_hour),
             longest_silence_ms: None,
         }
     }

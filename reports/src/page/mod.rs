@@ -11,7 +11,7 @@ mod markdown;
 mod node_logs;
 mod outages;
 mod overview;
-mod prose;
+pub(crate) mod prose;
 mod report;
 mod series;
 mod tables;

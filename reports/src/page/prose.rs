@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 /// `text` with its `names` set off. A backtick without a partner stays what it is.
-pub(super) fn prose(text: &str) -> Markup {
+pub(crate) fn prose(text: &str) -> Markup {
     let parts: Vec<&str> = text.split('`').collect();
     let is_paired = parts.len() % 2 == 1;
     html! {

@@ -2,7 +2,7 @@
 
 /// Maps values to logical pixels along one direction.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Scale {
+pub(crate) struct Scale {
     from: f64,
     until: f64,
     from_px: f64,
@@ -12,31 +12,31 @@ pub(super) struct Scale {
 
 impl Scale {
     /// Equal steps.
-    pub(super) fn linear((from, until): (f64, f64), (from_px, until_px): (f64, f64)) -> Scale {
+    pub(crate) fn linear((from, until): (f64, f64), (from_px, until_px): (f64, f64)) -> Scale {
         Scale { from, until, from_px, until_px, logarithmic: false }
     }
 
     /// Equal ratios; both ends must be positive.
-    pub(super) fn logarithmic((from, until): (f64, f64), (from_px, until_px): (f64, f64)) -> Scale {
+    pub(crate) fn logarithmic((from, until): (f64, f64), (from_px, until_px): (f64, f64)) -> Scale {
         assert!(0.0 < from && from < until, "no logarithmic scale goes from {from} to {until}");
         Scale { from: from.log10(), until: until.log10(), from_px, until_px, logarithmic: true }
     }
 
     /// Where a time stands, if it is on the scale.
-    pub(super) fn place_inside(&self, time_ns: u64) -> Option<f64> {
+    pub(crate) fn place_inside(&self, time_ns: u64) -> Option<f64> {
         let time = time_ns as f64;
         (self.from..=self.until).contains(&time).then(|| self.place(time))
     }
 
     /// Where the part of a span that is on the scale begins and ends.
-    pub(super) fn clip(&self, from_ns: u64, until_ns: u64) -> Option<(f64, f64)> {
+    pub(crate) fn clip(&self, from_ns: u64, until_ns: u64) -> Option<(f64, f64)> {
         let (from, until) = (from_ns as f64, until_ns as f64);
         let outside = until < self.from || from > self.until;
         (!outside).then(|| (self.place(from), self.place(until)))
     }
 
     /// Where `value` stands. A value outside the scale stands at its end.
-    pub(super) fn place(&self, value: f64) -> f64 {
+    pub(crate) fn place(&self, value: f64) -> f64 {
         let value = if self.logarithmic { value.max(f64::MIN_POSITIVE).log10() } else { value };
         let part = (value - self.from) / (self.until - self.from);
         self.from_px + part.clamp(0.0, 1.0) * (self.until_px - self.from_px)
@@ -44,7 +44,7 @@ impl Scale {
 }
 
 /// Round values in `from..=until`, about `count` of them, a step of 1, 2 or 5 times a power of ten apart.
-pub(super) fn linear_ticks(from: f64, until: f64, count: f64) -> Vec<f64> {
+pub(crate) fn linear_ticks(from: f64, until: f64, count: f64) -> Vec<f64> {
     let step = round_step((until - from) / count);
     let first = (from / step).ceil() as i64;
     let last = (until / step + 1e-9).floor() as i64;
@@ -52,14 +52,14 @@ pub(super) fn linear_ticks(from: f64, until: f64, count: f64) -> Vec<f64> {
 }
 
 /// The powers of ten in `from..=until`.
-pub(super) fn decades(from: f64, until: f64) -> Vec<f64> {
+pub(crate) fn decades(from: f64, until: f64) -> Vec<f64> {
     let first = (from.log10() - 1e-9).ceil() as i32;
     let last = (until.log10() + 1e-9).floor() as i32;
     (first..=last).map(|power| 10f64.powi(power)).collect()
 }
 
 /// The smallest of 1, 2 or 5 times a power of ten that is not below `wanted`.
-pub(super) fn round_step(wanted: f64) -> f64 {
+pub(crate) fn round_step(wanted: f64) -> f64 {
     let wanted = wanted.max(1e-9);
     let power = 10f64.powf(wanted.log10().floor());
     let factors = [1.0, 2.0, 5.0, 10.0];
@@ -68,7 +68,7 @@ pub(super) fn round_step(wanted: f64) -> f64 {
 }
 
 /// A number without needless zeros: `0.25`, `3`, `12.5`.
-pub(super) fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     let text = format!("{value:.6}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
     if text == "-0" { "0".to_owned() } else { text.to_owned() }

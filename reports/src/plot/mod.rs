@@ -3,15 +3,15 @@
 //! A plot is a pure function from data to a scene, a list of shapes in logical pixels; `render` turns a scene into a
 //! file with plotters. No plot knows a file format, and text needs no font of the machine: one is built in.
 
-mod axis;
+pub(crate) mod axis;
 mod bands;
 mod frame;
 mod latency;
-mod palette;
+pub(crate) mod palette;
 mod quantiles;
 mod recovery;
-mod render;
-mod scene;
+pub(crate) mod render;
+pub(crate) mod scene;
 mod throughput;
 mod violation;
 

@@ -4,22 +4,22 @@ use super::scene::Paint;
 
 /// Red, green, blue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Color(pub(super) u8, pub(super) u8, pub(super) u8);
+pub(crate) struct Color(pub(crate) u8, pub(crate) u8, pub(crate) u8);
 
-pub(super) const PAPER: Color = Color(255, 255, 255);
-pub(super) const INK: Color = Color(38, 43, 51);
-pub(super) const QUIET: Color = Color(107, 114, 128);
-pub(super) const GRID: Color = Color(229, 231, 235);
+pub(crate) const PAPER: Color = Color(255, 255, 255);
+pub(crate) const INK: Color = Color(38, 43, 51);
+pub(crate) const QUIET: Color = Color(107, 114, 128);
+pub(crate) const GRID: Color = Color(229, 231, 235);
 
-pub(super) const BLUE: Color = Color(0, 114, 178);
-pub(super) const VERMILION: Color = Color(213, 94, 0);
-pub(super) const GREEN: Color = Color(0, 158, 115);
-pub(super) const ORANGE: Color = Color(230, 159, 0);
-pub(super) const SKY: Color = Color(86, 180, 233);
-pub(super) const PURPLE: Color = Color(204, 121, 167);
+pub(crate) const BLUE: Color = Color(0, 114, 178);
+pub(crate) const VERMILION: Color = Color(213, 94, 0);
+pub(crate) const GREEN: Color = Color(0, 158, 115);
+pub(crate) const ORANGE: Color = Color(230, 159, 0);
+pub(crate) const SKY: Color = Color(86, 180, 233);
+pub(crate) const PURPLE: Color = Color(204, 121, 167);
 
 /// For the operation that no order explains; nothing else has it.
-pub(super) const ALARM: Color = Color(200, 16, 46);
+pub(crate) const ALARM: Color = Color(200, 16, 46);
 
 const OPERATIONS: [Color; 5] = [GREEN, ORANGE, SKY, PURPLE, QUIET];
 
@@ -31,17 +31,23 @@ const OTHER_FAULTS: [Color; 4] =
 
 impl Color {
     /// As pages write it.
-    pub(super) fn hex(self) -> String {
+    pub(crate) fn hex(self) -> String {
         format!("#{:02x}{:02x}{:02x}", self.0, self.1, self.2)
     }
 
-    pub(super) fn faint(self, alpha: f64) -> Paint {
+    /// The same nearer to black, for what lies on it.
+    pub(crate) fn darker(self) -> Color {
+        let part = |part: u8| (f64::from(part) * 0.6) as u8;
+        Color(part(self.0), part(self.1), part(self.2))
+    }
+
+    pub(crate) fn faint(self, alpha: f64) -> Paint {
         Paint { color: self, alpha }
     }
 }
 
 /// The colour of an operation: reads and writes always have theirs, others by their place among all names.
-pub(super) fn operation_color(f: &str, place: usize) -> Color {
+pub(crate) fn operation_color(f: &str, place: usize) -> Color {
     match f {
         "read" => BLUE,
         "write" => VERMILION,
@@ -50,7 +56,7 @@ pub(super) fn operation_color(f: &str, place: usize) -> Color {
 }
 
 /// The colour of a fault kind: the common ones always have theirs, others by their place among all kinds of the run.
-pub(super) fn fault_color(kind: &str, place: usize) -> Color {
+pub(crate) fn fault_color(kind: &str, place: usize) -> Color {
     let fixed = FAULTS.iter().find(|(name, _)| *name == kind);
     fixed.map_or(OTHER_FAULTS[place % OTHER_FAULTS.len()], |&(_, color)| color)
 }

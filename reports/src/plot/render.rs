@@ -47,7 +47,7 @@ const SVG_TEXT: TextMetrics = TextMetrics { size: SVG_LINE_HEIGHT, baseline: 0.7
 const BITMAP_TEXT: TextMetrics = TextMetrics { size: LINE_HEIGHT, baseline: 0.5 };
 
 /// The scene as an SVG document.
-pub(super) fn svg(scene: &Scene) -> Result<String, RenderError> {
+pub(crate) fn svg(scene: &Scene) -> Result<String, RenderError> {
     let mut document = String::new();
     let (width, height) = pixels(scene);
     paint(SVGBackend::with_string(&mut document, (width, height)), scene, SVG_TEXT)?;
@@ -57,7 +57,7 @@ pub(super) fn svg(scene: &Scene) -> Result<String, RenderError> {
 }
 
 /// The scene as a PNG file, [`SCALE`] times as large, for sharp screens.
-pub(super) fn png(scene: &Scene) -> Result<Vec<u8>, RenderError> {
+pub(crate) fn png(scene: &Scene) -> Result<Vec<u8>, RenderError> {
     let (width, height) = pixels(scene);
     let mut buffer = vec![0; width as usize * height as usize * 3];
     paint(BitMapBackend::with_buffer(&mut buffer, (width, height)), scene, BITMAP_TEXT)?;
@@ -73,7 +73,7 @@ pub(super) fn png(scene: &Scene) -> Result<Vec<u8>, RenderError> {
 }
 
 /// How wide `words` are in logical pixels.
-pub(super) fn text_width(words: &str, size: f64) -> f64 {
+pub(crate) fn text_width(words: &str, size: f64) -> f64 {
     // Measured large, because the answer comes in whole pixels.
     const LARGE: f64 = 100.0;
     let (width, _) =

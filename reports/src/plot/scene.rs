@@ -4,18 +4,18 @@ use super::palette::Color;
 use crate::wording::visible;
 
 /// Every plot is this wide; pages scale it.
-pub(super) const WIDTH: f64 = 1000.0;
+pub(crate) const WIDTH: f64 = 1000.0;
 
 /// A whole picture of [`WIDTH`] times `height`.
 #[derive(Debug, Clone)]
-pub(super) struct Scene {
-    pub(super) height: f64,
-    pub(super) shapes: Vec<Shape>,
+pub(crate) struct Scene {
+    pub(crate) height: f64,
+    pub(crate) shapes: Vec<Shape>,
 }
 
 /// Something to paint. `y` grows downwards.
 #[derive(Debug, Clone)]
-pub(super) enum Shape {
+pub(crate) enum Shape {
     /// A filled rectangle.
     Rectangle { x: f64, y: f64, width: f64, height: f64, paint: Paint },
     /// A line through points.
@@ -32,58 +32,66 @@ pub(super) enum Shape {
 
 /// A colour and how much of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Paint {
-    pub(super) color: Color,
+pub(crate) struct Paint {
+    pub(crate) color: Color,
     /// 0 is nothing, 1 is all of it.
-    pub(super) alpha: f64,
+    pub(crate) alpha: f64,
 }
 
 /// Words: `x` is where `anchor` says, `y` the baseline.
 #[derive(Debug, Clone)]
-pub(super) struct Text {
-    pub(super) x: f64,
-    pub(super) y: f64,
-    pub(super) words: String,
-    pub(super) size: f64,
-    pub(super) anchor: Anchor,
-    pub(super) bold: bool,
-    pub(super) color: Color,
+pub(crate) struct Text {
+    pub(crate) x: f64,
+    pub(crate) y: f64,
+    pub(crate) words: String,
+    pub(crate) size: f64,
+    pub(crate) anchor: Anchor,
+    pub(crate) bold: bool,
+    pub(crate) color: Color,
 }
 
 /// Which part of the words stands at `x`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Anchor {
+pub(crate) enum Anchor {
     Start,
     Middle,
     End,
 }
 
 impl Scene {
-    pub(super) fn new(height: f64) -> Scene {
+    pub(crate) fn new(height: f64) -> Scene {
         Scene { height, shapes: Vec::new() }
     }
 
-    pub(super) fn rectangle(&mut self, x: f64, y: f64, width: f64, height: f64, paint: impl Into<Paint>) {
+    pub(crate) fn rectangle(&mut self, x: f64, y: f64, width: f64, height: f64, paint: impl Into<Paint>) {
         let paint = paint.into();
         self.shapes.push(Shape::Rectangle { x, y, width, height, paint });
     }
 
-    pub(super) fn line(&mut self, points: Vec<(f64, f64)>, width: f64, paint: impl Into<Paint>) {
+    pub(crate) fn line(&mut self, points: Vec<(f64, f64)>, width: f64, paint: impl Into<Paint>) {
         let paint = paint.into();
         self.shapes.push(Shape::Line { points, width, paint });
     }
 
-    pub(super) fn disc(&mut self, x: f64, y: f64, radius: f64, paint: impl Into<Paint>) {
+    /// A line with gaps. A backend draws no pattern, so each dash is a line of its own.
+    pub(crate) fn dashed(&mut self, points: &[(f64, f64)], width: f64, paint: impl Into<Paint>) {
+        let paint = paint.into();
+        for dash in dashes(points) {
+            self.line(dash, width, paint);
+        }
+    }
+
+    pub(crate) fn disc(&mut self, x: f64, y: f64, radius: f64, paint: impl Into<Paint>) {
         let paint = paint.into();
         self.shapes.push(Shape::Disc { x, y, radius, paint });
     }
 
-    pub(super) fn ring(&mut self, x: f64, y: f64, radius: f64, paint: impl Into<Paint>) {
+    pub(crate) fn ring(&mut self, x: f64, y: f64, radius: f64, paint: impl Into<Paint>) {
         let paint = paint.into();
         self.shapes.push(Shape::Ring { x, y, radius, paint });
     }
 
-    pub(super) fn cross(&mut self, x: f64, y: f64, radius: f64, paint: impl Into<Paint>) {
+    pub(crate) fn cross(&mut self, x: f64, y: f64, radius: f64, paint: impl Into<Paint>) {
         let paint = paint.into();
         for slope in [-1.0, 1.0] {
             let (from, until) = ((x - radius, y - slope * radius), (x + radius, y + slope * radius));
@@ -91,19 +99,51 @@ impl Scene {
         }
     }
 
-    pub(super) fn polygon(&mut self, points: Vec<(f64, f64)>, paint: impl Into<Paint>) {
+    pub(crate) fn polygon(&mut self, points: Vec<(f64, f64)>, paint: impl Into<Paint>) {
         let paint = paint.into();
         self.shapes.push(Shape::Polygon { points, paint });
     }
 
-    pub(super) fn text(&mut self, text: Text) {
+    pub(crate) fn text(&mut self, text: Text) {
         self.shapes.push(Shape::Text(text));
     }
 }
 
+/// Length of a dash, and of the gap behind it.
+const DASH: [f64; 2] = [7.0, 4.5];
+
+/// The parts of a line that its dashes cover.
+fn dashes(points: &[(f64, f64)]) -> Vec<Vec<(f64, f64)>> {
+    let (mut dashes, mut dash) = (Vec::new(), Vec::from_iter(points.first().copied()));
+    let (mut is_drawn, mut left) = (true, DASH[0]);
+    for pair in points.windows(2) {
+        let (mut from, until) = (pair[0], pair[1]);
+        let mut length = (until.0 - from.0).hypot(until.1 - from.1);
+        while length > left {
+            let part = left / length;
+            from = (from.0 + (until.0 - from.0) * part, from.1 + (until.1 - from.1) * part);
+            length -= left;
+            if is_drawn {
+                dash.push(from);
+                dashes.push(std::mem::take(&mut dash));
+            } else {
+                dash = vec![from];
+            }
+            is_drawn = !is_drawn;
+            left = DASH[usize::from(!is_drawn)];
+        }
+        left -= length;
+        if is_drawn {
+            dash.push(until);
+        }
+    }
+    dashes.extend((is_drawn && dash.len() > 1).then_some(dash));
+    dashes
+}
+
 impl Text {
     /// Ordinary dark words that begin at `x`. No file of a picture can hold control characters, so they are written out.
-    pub(super) fn new(x: f64, y: f64, size: f64, words: impl Into<String>) -> Text {
+    pub(crate) fn new(x: f64, y: f64, size: f64, words: impl Into<String>) -> Text {
         Text {
             x,
             y,
@@ -115,15 +155,15 @@ impl Text {
         }
     }
 
-    pub(super) fn anchor(self, anchor: Anchor) -> Text {
+    pub(crate) fn anchor(self, anchor: Anchor) -> Text {
         Text { anchor, ..self }
     }
 
-    pub(super) fn color(self, color: Color) -> Text {
+    pub(crate) fn color(self, color: Color) -> Text {
         Text { color, ..self }
     }
 
-    pub(super) fn bold(self) -> Text {
+    pub(crate) fn bold(self) -> Text {
         Text { bold: true, ..self }
     }
 }
@@ -137,6 +177,16 @@ impl From<Color> for Paint {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dashes_and_gaps_fill_the_line_around_its_corners() {
+        let dashes = dashes(&[(0.0, 0.0), (10.0, 0.0), (10.0, 13.0)]);
+        let expected = [vec![(0.0, 0.0), (7.0, 0.0)], vec![(10.0, 1.5), (10.0, 8.5)]];
+        assert_eq!(dashes[..2], expected);
+        assert_eq!(dashes.len(), 2, "the line ends in a gap");
+        assert_eq!(super::dashes(&[(0.0, 0.0), (3.0, 0.0)]), [vec![(0.0, 0.0), (3.0, 0.0)]]);
+        assert_eq!(super::dashes(&[]).len(), 0);
+    }
 
     /// XML cannot hold most control characters, and what turns the direction of writing would turn a label around.
     #[test]

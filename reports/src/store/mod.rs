@@ -116,7 +116,23 @@ impl Store {
         point(&self.path.join("latest"), &Path::new(name).join(&folder))?;
         Ok(RunFolder::at(parent.join(folder)))
     }
+
+    /// Makes a folder for a tuning.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn create_tuning(&self, seed: u64, started: SystemTime) -> Result<PathBuf, StoreError> {
+        let parent = self.path.join(TUNINGS);
+        let stamp = UtcTime::from(started).compact();
+        let folder = create_unique(&parent, &format!("{stamp}-{seed}"))
+            .map_err(|source| StoreError::NotWritable { path: parent.clone(), source })?;
+        point(&parent.join("latest"), Path::new(&folder))?;
+        Ok(parent.join(folder))
+    }
 }
+
+/// The folder of a store that tunings are in; no run can be called so.
+pub const TUNINGS: &str = "tunings";
 
 /// Whether runs can be stored under a name.
 ///
@@ -124,7 +140,11 @@ impl Store {
 /// When it would not be one folder, or hides the links.
 pub fn check_name(name: &str) -> Result<(), StoreError> {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let bad = name.is_empty() || name.starts_with('.') || name == "latest" || !name.chars().all(plain);
+    let bad = name.is_empty()
+        || name.starts_with('.')
+        || name == "latest"
+        || name == TUNINGS
+        || !name.chars().all(plain);
     if bad {
         return Err(StoreError::BadName { name: name.to_owned() });
     }

@@ -1,14 +1,29 @@
 //! What `rafture tune` found: election timeouts, what they buy and what they cost, as data.
 //!
-//! In reading order: this file is the record, `statistics` what can be said of numbers that came by chance, `advice` which candidate to take, `write` the
-//! files of a tuning, `plot` its pictures, `page` the page. Nothing in here measures or simulates.
+//! In reading order: this file is the record, `statistics` what can be said of numbers that came by chance, `advice` which candidate to
+//! take, `write` the files of a tuning, `rows` its trials line by line, `facts` what tables and pictures ask of it, `words` how it is
+//! told, `terminal` and `markdown` the short forms, `plot` its pictures, `page` the page. Nothing in here measures or simulates.
 
 pub mod advice;
+mod facts;
+mod markdown;
+mod page;
+mod plot;
+mod rows;
 pub mod statistics;
+mod terminal;
+mod words;
+mod write;
+
+#[cfg(test)]
+mod sample;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub use terminal::terminal;
+pub use write::write;
 
 /// The record of a tuning, as `tune.json` holds it and `--json` prints it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -184,7 +199,7 @@ pub enum Failure {
 /// One failure of a leader, and what followed. Times are in milliseconds since the failure.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
-    /// Which of the candidates.
+    /// Which of the candidates. Numbers past theirs belong to curves of Figure 16 that say so, or to nothing in the record.
     pub candidate: usize,
     /// Real or simulated.
     pub source: Source,
@@ -314,6 +329,9 @@ pub struct Curve {
     /// What was tried.
     #[serde(flatten)]
     pub timing: Timing,
+    /// The number that its trials bear, if they are kept; past those of the candidates.
+    #[serde(default)]
+    pub candidate: Option<usize>,
     /// What was measured on real processes, if it was.
     pub real: Option<Elections>,
     /// What was simulated, if it was.

@@ -12,7 +12,8 @@ const SPEEDS: [f64; 8] = [1.0, 2.0, 3.0, 3.5, 4.0, 4.5, 5.0, 6.0];
 
 pub(super) fn study(lab: &mut Lab) -> Study {
     let spread: Vec<Outage> = SPREADS.map(|percent| lab.outage(&spread_over(percent))).into();
-    let fast: Vec<Outage> = SPREADS.map(|percent| lab.outage(&one_fast(1.0 + percent / 100.0, 1, true))).into();
+    let fast: Vec<Outage> =
+        SPREADS.map(|percent| lab.outage(&one_fast(1.0 + percent / 100.0, 1, true))).into();
     let mut rates = |count: usize, pre_vote: bool| -> Vec<[f64; 3]> {
         SPEEDS.map(|speed| lab.false_elections(&one_fast(speed, count, pre_vote))).into()
     };
@@ -34,7 +35,9 @@ pub(super) fn study(lab: &mut Lab) -> Study {
         ),
         format!(
             "Leaders that are well are deposed when a follower's clock is so fast that its timeout passes between two heartbeats: with five heartbeats in the shortest timeout, by one follower without PreVote {} times its speed, with PreVote {}; by a fast majority {}.",
-            begins(&lines[1].1), begins(&lines[0].1), begins(&lines[2].1)
+            begins(&lines[1].1),
+            begins(&lines[0].1),
+            begins(&lines[2].1)
         ),
     ];
     let mut charts = outage_charts(

@@ -24,22 +24,34 @@ pub(super) fn study(lab: &mut Lab) -> Study {
     let at_ten = |lines: &[Vec<[f64; 3]>], beats: usize| lines[beats][4][0];
     let (calm, bad) = first_last(&tcp, |outage| outage.p99[0]);
     let (_, bad_datagrams) = first_last(&datagrams, |outage| outage.p99[0]);
+    let lost = |found: &[Outage]| found.last().map_or(0, |outage| outage.lost);
     let findings = vec![
         format!(
-            "With 30 % of packets lost, 99 of 100 outages are over after {bad:.0} ms over TCP and {bad_datagrams:.0} ms over datagrams, {calm:.0} ms without loss: what is lost is sent again only after 200 ms where nothing follows it, and that is longer than most of an election."
+            "With 30 % of packets lost, 99 of 100 outages are over after {bad:.0} ms over TCP and {bad_datagrams:.0} ms over datagrams, {calm:.0} ms without loss: what is lost is sent again only after 200 ms where nothing follows it, and that is longer than most of an election. Of {} failures each, {} and {} did not come to an end within eleven seconds, or had no leader that could fail.",
+            lab.trials,
+            lost(&tcp),
+            lost(&datagrams)
         ),
         format!(
             "At 10 % loss over TCP and without PreVote, a leader that is well is deposed {:.0} times an hour where three heartbeats fit into the shortest timeout, {:.0} where five do, {:.1} where ten and {:.1} where twenty do; with PreVote {:.1}, {:.1}, {:.1} and {:.1}: a majority has to miss it at the same time.",
-            at_ten(&without, 0), at_ten(&without, 1), at_ten(&without, 2), at_ten(&without, 3),
-            at_ten(&with, 0), at_ten(&with, 1), at_ten(&with, 2), at_ten(&with, 3)
+            at_ten(&without, 0),
+            at_ten(&without, 1),
+            at_ten(&without, 2),
+            at_ten(&without, 3),
+            at_ten(&with, 0),
+            at_ten(&with, 1),
+            at_ten(&with, 2),
+            at_ten(&with, 3)
         ),
         format!(
             "Over datagrams and without PreVote it is {:.0}, {:.0}, {:.1} and {:.1}: each further heartbeat that has to be missed makes it rarer by the share of packets that are lost, as Huang and others measured in 2018.",
-            at_ten(&gone, 0), at_ten(&gone, 1), at_ten(&gone, 2), at_ten(&gone, 3)
+            at_ten(&gone, 0),
+            at_ten(&gone, 1),
+            at_ten(&gone, 2),
+            at_ten(&gone, 3)
         ),
     ];
-    let mut charts =
-        outage_charts("packets lost, %", &LOSSES, vec![("TCP", tcp), ("datagrams", datagrams)]);
+    let mut charts = outage_charts("packets lost, %", &LOSSES, vec![("TCP", tcp), ("datagrams", datagrams)]);
     let titles = [
         ("False elections over TCP, with PreVote", with),
         ("False elections over TCP, without PreVote", without),
