@@ -1,5 +1,5 @@
 //! What tables and pictures ask of a record: which measurement a candidate's figures stand for, how sure they are, and which candidates
-//! are beaten both ways. It reads what is there and draws no conclusion of its own.
+//! others beat. It reads what is there and draws no conclusion of its own.
 
 use std::collections::BTreeMap;
 
@@ -82,7 +82,7 @@ impl Candidate {
 }
 
 impl Tuning {
-    /// For each candidate whether another one beats it both ways.
+    /// For each candidate whether another one beats it.
     pub(super) fn beaten(&self) -> Vec<bool> {
         let is_beaten = |one: &Candidate| self.candidates.iter().any(|other| one.is_beaten_by(other));
         self.candidates.iter().map(is_beaten).collect()

@@ -82,7 +82,7 @@ fn standing(candidate: &Candidate, is_recommended: bool, is_beaten: bool) -> Mar
     html! {
         @match (is_recommended, is_beaten) {
             (true, _) => "recommended",
-            (false, true) => "beaten both ways",
+            (false, true) => "beaten by another",
             (false, false) => "",
         }
         @if warnings > 0 { small { "⚠ " (warnings) @if warnings == 1 { " warning" } @else { " warnings" } } }

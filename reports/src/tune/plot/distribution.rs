@@ -54,10 +54,8 @@ fn caption(drawings: &Drawings<'_>, title: &str) -> String {
          trials that did not end until patience ended."
     );
     if drawings.left_out > 0 {
-        caption += &format!(
-            " {} candidates are left out; those that another one beats both ways first.",
-            drawings.left_out
-        );
+        caption +=
+            &format!(" {} candidates are left out; those that another one beats first.", drawings.left_out);
     }
     caption
 }
