@@ -217,7 +217,11 @@ impl Grid {
 
     /// A small panel shows no more points than it has pixels for.
     fn points(&self) -> usize {
-        if self.columns <= 2 { 300 } else { 140 }
+        match self.columns {
+            1 | 2 => 300,
+            3 => 140,
+            _ => 80,
+        }
     }
 
     fn area(&self, place: usize, top: f64) -> Area {

@@ -10,6 +10,7 @@ use crate::plot::render::text_width;
 use crate::plot::scene::{Scene, Text};
 use crate::tune::words;
 use crate::tune::{Target, Tuning};
+use crate::wording::duration;
 
 const TOP: f64 = 40.0;
 const SIZE: f64 = 12.0;
@@ -50,8 +51,10 @@ pub(super) fn picture(tuning: &Tuning) -> Option<Picture> {
     };
     let panel = Panel::new(&mut scene, area, axes, names);
     match tuning.target {
-        Some(Target::OutageMs(ms)) => panel.wall(&mut scene, ms, "target"),
-        Some(Target::FalseElectionsPerHour(rate)) => panel.floor(&mut scene, rate, "target"),
+        Some(Target::OutageMs(ms)) => panel.wall(&mut scene, ms, &format!("target: {}", duration(ms))),
+        Some(Target::FalseElectionsPerHour(rate)) => {
+            panel.floor(&mut scene, rate, &format!("target: {}", words::rate(rate)));
+        }
         None => {}
     }
     for point in &points {
