@@ -213,11 +213,17 @@ fn candidate(
             trials.extend((0..count).map(|number| model.trial(random, (place, source, failure), number)));
             (failure, Elections::of(trials[first..].iter()))
         };
+        if count == 0 {
+            return BTreeMap::new();
+        }
         Failure::ALL.map(elections).into_iter().collect()
     };
     let real = of(Source::Real, arguments.trials);
     let simulated = of(Source::Simulated, arguments.simulated / 4);
-    let told = simulated[&Failure::Kill].write.clone().unwrap_or_else(|| nothing(low));
+    let (source, tried) =
+        if simulated.is_empty() { (Source::Real, &real) } else { (Source::Simulated, &simulated) };
+    let told = tried.get(&Failure::Kill).and_then(|elections| elections.write.clone());
+    let told = told.unwrap_or_else(|| nothing(low));
     let rate = 900.0 * (-low / 24.0).exp();
     let steady = steady(rate);
     Candidate {
@@ -225,7 +231,7 @@ fn candidate(
         outage_p50_ms: told.p50,
         outage_p99_ms: told.p99,
         false_elections_per_hour: steady[1].per_hour,
-        source: Source::Simulated,
+        source,
         real,
         simulated,
         steady,

@@ -508,6 +508,67 @@ fn nights_are_listed_shown_and_never_outside_of_the_store() {
     }
 }
 
+/// A record as `rafture tune` leaves it, with words that are markup.
+fn tuning() -> Value {
+    json!({
+        "command": MARK, "seed": 7, "started": "2026-11-26T09:30:00Z", "seconds": 61.5, "system": MARK, "nodes": 5,
+        "network": {"words": MARK, "round_trip_ms": [], "jitter_ms": 0.0, "loss": 0.0}, "target": {"outage-ms": 500.0},
+        "recommendation": {
+            "heartbeat_ms": 50.0, "election_timeout_ms": [150.0, 300.0], "outage_p50_ms": 170.0, "outage_p99_ms": 404.0,
+            "false_elections_per_hour": 0.5, "candidate": 0, "reason": MARK, "configuration": [],
+        },
+        "unmet": null, "warnings": [], "candidates": [], "split_votes": [], "figure16": [], "studies": [],
+        "checks": [{"seed": 8, "source": "real", "measured": 410.0, "met": true}],
+    })
+}
+
+#[test]
+fn tunings_are_listed_and_their_files_served_and_never_those_outside() {
+    let served = Served::new(None);
+    assert!(served.get("/tunings").text().contains("rafture tune"), "nothing was measured yet");
+    let stamp = "tunings/20261126T093000-7";
+    put(served.store.path(), stamp, "tune.json", tuning().to_string());
+    put(served.store.path(), stamp, "report.html", "<p>the report");
+    put(served.store.path(), stamp, "trials.csv", "candidate\n0\n");
+    put(served.store.path(), stamp, "simulated.csv.gz", [0x1f, 0x8b]);
+    put(served.store.path(), "tunings/20261127T000000-8", "tune.json", "{\"command\": \"raf");
+    let list = served.get("/tunings").text();
+    assert!(list.contains(r#"href="/tuning/20261126T093000-7/report.html""#), "{list}");
+    for words in ["150–300 ms", "404 ms", "12 a day", "1 of 1", "goes on, or cannot be read"] {
+        assert!(list.contains(words), "{words}: {list}");
+    }
+    assert!(!list.contains(MARK), "{list}");
+    for (file, kind) in [
+        ("report.html", "text/html; charset=utf-8"),
+        ("tune.json", "application/json"),
+        ("trials.csv", "text/plain; charset=utf-8"),
+        ("simulated.csv.gz", "application/gzip"),
+    ] {
+        let answer = served.get(&format!("/tuning/20261126T093000-7/{file}"));
+        assert_eq!(answer.status, 200, "{file}");
+        assert!(answer.head.contains(&format!("content-type: {kind}")), "{file}: {}", answer.head);
+    }
+    let to_report = served.get("/tuning/20261126T093000-7/");
+    assert!(to_report.head.contains("location: /tuning/20261126T093000-7/report.html"), "{}", to_report.head);
+    let outside = tempfile::tempdir().expect("a folder");
+    fs::write(outside.path().join("tune.json"), tuning().to_string()).expect("a file");
+    let tunings = served.store.path().join("tunings");
+    std::os::unix::fs::symlink(outside.path(), tunings.join("link")).expect("a link");
+    std::os::unix::fs::symlink(outside.path().join("tune.json"), tunings.join("20261126T093000-7/link.json"))
+        .expect("a link");
+    for path in [
+        "link/tune.json",
+        "gone/tune.json",
+        "20261126T093000-7/link.json",
+        "20261126T093000-7/..%2f20261127T000000-8%2ftune.json",
+        "..%2fregister%2f20260724T091500-0/results.json",
+        "%2e%2e/register",
+    ] {
+        assert_eq!(served.get(&format!("/tuning/{path}")).status, 404, "{path}");
+    }
+    assert!(!served.get("/tunings").text().contains(">link<"), "a link is no tuning");
+}
+
 fn browser() -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let names = ["chromium", "chromium-browser", "google-chrome"];

@@ -1,9 +1,10 @@
 //! What tables and pictures ask of a record: which measurement a candidate's figures stand for, how sure they are, and which candidates
-//! are beaten both ways. It reads what is there and draws no conclusion of its own.
+//! others beat. It reads what is there and draws no conclusion of its own.
 
 use std::collections::BTreeMap;
 
 use super::statistics::rate_interval;
+use super::words::SOURCES;
 use super::{Candidate, Elections, Failure, Source, Spread, Timing, Tuning};
 
 /// Elections in which nobody won, and all of them.
@@ -82,7 +83,16 @@ impl Candidate {
 }
 
 impl Tuning {
-    /// For each candidate whether another one beats it both ways.
+    /// The sources that anything was measured by, the real one first.
+    pub(super) fn sources(&self) -> Vec<Source> {
+        let has_trials = |candidate: &Candidate, source: Source| {
+            candidate.elections(source).values().any(|elections| elections.trials > 0)
+        };
+        let has = |source: &Source| self.candidates.iter().any(|candidate| has_trials(candidate, *source));
+        SOURCES.into_iter().filter(has).collect()
+    }
+
+    /// For each candidate whether another one beats it.
     pub(super) fn beaten(&self) -> Vec<bool> {
         let is_beaten = |one: &Candidate| self.candidates.iter().any(|other| one.is_beaten_by(other));
         self.candidates.iter().map(is_beaten).collect()

@@ -12,7 +12,7 @@ mod plot;
 mod rows;
 pub mod statistics;
 mod terminal;
-mod words;
+pub(crate) mod words;
 mod write;
 
 #[cfg(test)]
@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use terminal::terminal;
+pub(crate) use write::RECORD;
 pub use write::write;
 
 /// The record of a tuning, as `tune.json` holds it and `--json` prints it.

@@ -1,7 +1,7 @@
 //! What `rafture tune` ends with on a terminal: the advice first, or why there is none; then one row a candidate, the paper's
 //! figure beside ours, and what studies found.
 
-use super::words::{self, SOURCES};
+use super::words;
 use super::{Beside, Candidate, Curve, Recommendation, Source, Tuning, facts};
 use crate::terminal::{Row, Screen, paint, push_table};
 use crate::wording::{duration, visible};
@@ -182,10 +182,7 @@ fn width(table: &[Row]) -> usize {
 
 /// One row a candidate.
 fn candidate_table(tuning: &Tuning, figures: Figures) -> Vec<Row> {
-    let sources: Vec<Source> = SOURCES
-        .into_iter()
-        .filter(|&source| tuning.candidates.iter().any(|candidate| !candidate.elections(source).is_empty()))
-        .collect();
+    let sources = tuning.sources();
     let mut head = vec!["  timeout".to_owned(), "heartbeat".to_owned()];
     head.extend(sources.iter().flat_map(|source| source_head(*source, figures)));
     head.push("false/h".to_owned());

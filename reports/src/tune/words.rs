@@ -9,12 +9,12 @@ use crate::wording::duration;
 const YEAR_H: f64 = 8_766.0;
 
 /// `50 ms`.
-pub(super) fn heartbeat(timing: &Timing) -> String {
+pub(crate) fn heartbeat(timing: &Timing) -> String {
     format!("{} ms", milliseconds(timing.heartbeat_ms))
 }
 
 /// `150–300 ms`, or `150 ms` where nothing is drawn.
-pub(super) fn timeout(timing: &Timing) -> String {
+pub(crate) fn timeout(timing: &Timing) -> String {
     let [low, high] = timing.election_timeout_ms.map(milliseconds);
     if low == high { format!("{low} ms") } else { format!("{low}–{high} ms") }
 }
@@ -30,21 +30,18 @@ fn milliseconds(ms: f64) -> String {
     number((ms * parts).round() / parts)
 }
 
-/// A short name for each candidate: its range, and its heartbeat only where another one has the same range.
+/// A short name for each candidate: its range, and its heartbeat only where another one differs in nothing else.
 pub(super) fn names(candidates: &[Candidate]) -> Vec<String> {
-    let range = |candidate: &Candidate| timeout(&candidate.timing);
-    candidates
-        .iter()
-        .map(|candidate| {
-            let own = range(candidate);
-            let is_shared = candidates.iter().filter(|other| range(other) == own).count() > 1;
-            if is_shared { format!("{own}, beat {}", heartbeat(&candidate.timing)) } else { own }
-        })
-        .collect()
+    let name = |candidate: &Candidate| {
+        let (range, beat) = (timeout(&candidate.timing), heartbeat(&candidate.timing));
+        let is_twin = |other: &Candidate| timeout(&other.timing) == range && heartbeat(&other.timing) != beat;
+        if candidates.iter().any(is_twin) { format!("{range}, beat {beat}") } else { range }
+    };
+    candidates.iter().map(name).collect()
 }
 
 /// How often something happens, as a person would say it: `12 an hour`, `3 a day`, `one in 12 days`.
-pub(super) fn rate(per_hour: f64) -> String {
+pub(crate) fn rate(per_hour: f64) -> String {
     let per_day = per_hour * 24.0;
     match per_hour {
         none if none <= 0.0 => "none".to_owned(),
@@ -225,6 +222,16 @@ mod tests {
         assert_eq!(told, ["0", "0.0021", "0.5", "1", "12.3", "1235", "2.0e-7", "3.2e9"]);
         let shares = [0.0, 0.000_4, 0.004, 0.052, 0.181].map(percent);
         assert_eq!(shares, ["0 %", "0.040 %", "0.40 %", "5.2 %", "18.1 %"]);
+    }
+
+    #[test]
+    fn a_heartbeat_is_part_of_a_name_where_nothing_else_differs() {
+        let [one, other] = [150.0, 300.0].map(super::super::sample::candidate);
+        let mut twin = one.clone();
+        twin.timing.heartbeat_ms = 75.0;
+        let expected = ["150–300 ms, beat 50 ms", "150–300 ms, beat 75 ms", "300–600 ms"];
+        assert_eq!(names(&[one.clone(), twin, other]), expected);
+        assert_eq!(names(&[one.clone(), one]), ["150–300 ms", "150–300 ms"]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The files of a run, one by one or all in one archive. Both are sent while they are read, however large they are.
+//! The files of a run (or of a tuning), one by one or all in one archive. Both are sent while they are read, however large they are.
 //!
 //! A file is opened first and asked afterwards where it is: what is opened is what is sent, and only if it lies in the run's
 //! own folder. What systems under test have written may hold anything, so only our own pages are sent as pages.
@@ -39,19 +39,23 @@ pub(super) async fn file(
     extract::Path((name, run, file)): extract::Path<(String, String, String)>,
 ) -> Response {
     of_run(server, name, run, move |_, _, folder| {
-        let Some((opened, size)) = open(folder, &file) else {
-            return Ok(failure(StatusCode::NOT_FOUND, &format!("The run has no file {file}.")));
-        };
-        let policy = if PAGES.contains(&file.as_str()) { REPORT_POLICY } else { FILE_POLICY };
-        let headers = [
-            (header::CONTENT_TYPE, content_type(&file).to_owned()),
-            (header::CONTENT_SECURITY_POLICY, policy.to_owned()),
-        ];
-        // A file that grows meanwhile is sent as long as it was.
-        let body = streamed(move |out| io::copy(&mut opened.take(size), out).map(drop));
-        Ok((headers, body).into_response())
+        let sent = send(folder, &file);
+        Ok(sent.unwrap_or_else(|| failure(StatusCode::NOT_FOUND, &format!("The run has no file {file}."))))
     })
     .await
+}
+
+/// A file of a folder, if it is a plain one in it.
+pub(super) fn send(folder: &Path, file: &str) -> Option<Response> {
+    let (opened, size) = open(folder, file)?;
+    let policy = if PAGES.contains(&file) { REPORT_POLICY } else { FILE_POLICY };
+    let headers = [
+        (header::CONTENT_TYPE, content_type(file).to_owned()),
+        (header::CONTENT_SECURITY_POLICY, policy.to_owned()),
+    ];
+    // A file that grows meanwhile is sent as long as it was.
+    let body = streamed(move |out| io::copy(&mut opened.take(size), out).map(drop));
+    Some((headers, body).into_response())
 }
 
 pub(super) async fn archive(
@@ -93,7 +97,10 @@ fn content_type(file: &str) -> &'static str {
         Some("svg") => "image/svg+xml",
         Some("png") => "image/png",
         Some("json") => "application/json",
-        Some("jsonl" | "log" | "md" | "toml" | "xml" | "txt" | "edn" | "html") => "text/plain; charset=utf-8",
+        Some("gz") => "application/gzip",
+        Some("csv" | "jsonl" | "log" | "md" | "toml" | "xml" | "txt" | "edn" | "html") => {
+            "text/plain; charset=utf-8"
+        }
         _ => "application/octet-stream",
     }
 }

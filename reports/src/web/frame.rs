@@ -31,7 +31,7 @@ pub(super) fn with_script(title: &str, here: &str, content: &Markup, script: Opt
             body {
                 nav {
                     b { "rafture" }
-                    @for (way, name) in [("/", "Runs"), ("/nights", "Nights"), ("/trends", "Trends")] {
+                    @for (way, name) in [("/", "Runs"), ("/nights", "Nights"), ("/tunings", "Tunings"), ("/trends", "Trends")] {
                         a href=(way) aria-current=[(way == here).then_some("page")] { (name) }
                     }
                 }

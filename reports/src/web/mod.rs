@@ -3,7 +3,7 @@
 //! Only reads, and only what is inside the store; the index is the one file it writes. Pages need no script but for the live one, which
 //! asks again every second.
 //!
-//! In reading order: `guard` decides who is answered, `frame` is what all pages share, `list`, `run_page`, `files`, `trends`, `compare`, `nights`
+//! In reading order: `guard` decides who is answered, `frame` is what all pages share, `list`, `run_page`, `files`, `trends`, `compare`, `nights`, `tunings`
 //! and `live` are the pages, `chart` their drawings.
 
 mod chart;
@@ -16,6 +16,7 @@ mod live;
 mod nights;
 mod run_page;
 mod trends;
+mod tunings;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -132,6 +133,9 @@ fn router(server: Arc<Server>) -> Router {
         .route("/compare", get(compare::page))
         .route("/nights", get(nights::page))
         .route("/night/{name}/{night}/", get(nights::night))
+        .route("/tunings", get(tunings::page))
+        .route("/tuning/{tuning}/", get(tunings::report))
+        .route("/tuning/{tuning}/{*file}", get(tunings::file))
         .route("/run/{name}/{run}", get(run_page::with_slash))
         .route("/run/{name}/{run}/", get(run_page::page))
         .route("/run/{name}/{run}/archive.tar.gz", get(files::archive))
@@ -226,6 +230,16 @@ async fn of_run(
 
 fn html(page: Markup) -> Response {
     ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], page.into_string()).into_response()
+}
+
+/// The names of the folders in a folder: no links, nothing hidden.
+fn folders(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    folders
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| !name.starts_with('.'))
+        .collect()
 }
 
 fn exists(folder: &Path, file: &str) -> bool {

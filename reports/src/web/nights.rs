@@ -11,7 +11,7 @@ use axum::response::Response;
 use maud::{Markup, html};
 
 use super::frame::{self, encoded};
-use super::{Server, blocking};
+use super::{Server, blocking, folders};
 use crate::campaign::{self, Night};
 
 /// As many are listed.
@@ -99,9 +99,9 @@ fn address(night: &Listed) -> String {
 
 fn nights(server: &Server) -> Vec<Listed> {
     let mut found = Vec::new();
-    for name in names(&server.store) {
+    for name in folders(&server.store) {
         let Some(nights) = server.folder(&name, "nights") else { continue };
-        found.extend(names(&nights).into_iter().map(|night| (night, name.clone(), nights.clone())));
+        found.extend(folders(&nights).into_iter().map(|night| (night, name.clone(), nights.clone())));
     }
     // Names of nights begin with their time, unless somebody chose others. Only what is listed is read.
     found.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
@@ -109,15 +109,6 @@ fn nights(server: &Server) -> Vec<Listed> {
     found
         .into_iter()
         .map(|(night, name, nights)| Listed { summary: read(&nights, &night), name, night })
-        .collect()
-}
-
-fn names(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    folders
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| !name.starts_with('.'))
         .collect()
 }
 

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::{Column, Pictures, Row, Table, text};
 use crate::page::prose::prose;
-use crate::tune::words::{self, SOURCES};
+use crate::tune::words;
 use crate::tune::{Candidate, Source, Steady, Tuning};
 use crate::wording::duration_or_dash;
 
@@ -26,15 +26,8 @@ pub(super) fn section(tuning: &Tuning, pictures: &Pictures<'_>) -> Markup {
     }
 }
 
-/// The sources that anything was measured by.
-fn sources(tuning: &Tuning) -> Vec<Source> {
-    let has =
-        |source: &Source| tuning.candidates.iter().any(|candidate| !candidate.elections(*source).is_empty());
-    SOURCES.into_iter().filter(has).collect()
-}
-
 fn table(tuning: &Tuning) -> Markup {
-    let sources = sources(tuning);
+    let sources = tuning.sources();
     let titles: Vec<[String; 3]> = sources
         .iter()
         .map(|source| {
@@ -82,7 +75,7 @@ fn standing(candidate: &Candidate, is_recommended: bool, is_beaten: bool) -> Mar
     html! {
         @match (is_recommended, is_beaten) {
             (true, _) => "recommended",
-            (false, true) => "beaten both ways",
+            (false, true) => span.places { "beaten by another" },
             (false, false) => "",
         }
         @if warnings > 0 { small { "⚠ " (warnings) @if warnings == 1 { " warning" } @else { " warnings" } } }

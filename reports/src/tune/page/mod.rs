@@ -20,6 +20,8 @@ use crate::plot::Plot;
 
 /// More rows than this are for scripts; `tune.json` has them all.
 const ROWS_MAX: usize = 400;
+/// The page promises to stay below 2 MB, however much was tried; further pictures lie beside it.
+const PICTURES_BYTES_MAX: usize = 1_400_000;
 
 /// The whole page.
 pub(super) fn html(tuning: &Tuning, plots: &[Plot], has_simulated: bool) -> String {
@@ -29,7 +31,7 @@ pub(super) fn html(tuning: &Tuning, plots: &[Plot], has_simulated: bool) -> Stri
         }
         None => format!("election timeouts of {}", tuning.system),
     };
-    let pictures = Pictures(plots);
+    let pictures = Pictures::of(plots);
     let main = html! {
         (advice::section(tuning))
         (candidates::section(tuning, &pictures))
@@ -43,22 +45,40 @@ pub(super) fn html(tuning: &Tuning, plots: &[Plot], has_simulated: bool) -> Stri
 }
 
 /// The pictures that there are, by their names.
-struct Pictures<'a>(&'a [Plot]);
+struct Pictures<'a> {
+    plots: &'a [Plot],
+    /// So many of them stand in the page itself.
+    shown: usize,
+}
 
-impl Pictures<'_> {
+impl<'a> Pictures<'a> {
+    fn of(plots: &'a [Plot]) -> Pictures<'a> {
+        let sizes = plots.iter().scan(0, |sum, plot| {
+            *sum += plot.svg.len();
+            Some(*sum)
+        });
+        Pictures { plots, shown: sizes.take_while(|sum| *sum <= PICTURES_BYTES_MAX).count() }
+    }
+
     /// A picture in the page, scaled to its width, with what it shows below it; nothing where there is none.
     fn show(&self, name: &str) -> Markup {
-        let plot = self.0.iter().find(|plot| plot.name == name);
+        let place = self.plots.iter().position(|plot| plot.name == name);
         html! {
-            @if let Some(plot) = plot {
-                figure role="img" aria-label=(plot.caption) { (PreEscaped(&plot.svg)) }
-                p.note.caption { (plot.caption) }
+            @if let Some(place) = place {
+                @let plot = &self.plots[place];
+                @if place < self.shown {
+                    figure role="img" aria-label=(plot.caption) { (PreEscaped(&plot.svg)) }
+                    p.note.caption aria-hidden="true" { (plot.caption) }
+                } @else {
+                    p { a href=(format!("plots/{}.svg", plot.name)) { "plots/" (plot.name) ".svg" } }
+                    p.note { (plot.caption) " It would make this page too large, so it lies beside it." }
+                }
             }
         }
     }
 
     fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|plot| plot.name == name)
+        self.plots.iter().any(|plot| plot.name == name)
     }
 }
 
@@ -246,6 +266,21 @@ mod tests {
     fn forty_candidates_with_everything_stay_below_two_megabytes() {
         let page = page(&sample::tuning(40));
         assert!((100_000..2_000_000).contains(&page.len()), "{} bytes", page.len());
+    }
+
+    #[test]
+    fn pictures_that_would_make_it_too_large_lie_beside_it() {
+        let plot = |number: usize| Plot {
+            name: format!("study-s-{number}"),
+            caption: "what it shows".into(),
+            svg: format!("<svg>{}</svg>", "x".repeat(600_000)),
+            png: Vec::new(),
+        };
+        let plots: Vec<Plot> = (1..=3).map(plot).collect();
+        let pictures = Pictures::of(&plots);
+        let shown: Vec<String> = plots.iter().map(|plot| pictures.show(&plot.name).into_string()).collect();
+        assert!(shown[1].contains("<svg>") && !shown[2].contains("<svg>"));
+        assert!(shown[2].contains(r#"href="plots/study-s-3.svg""#), "{}", shown[2]);
     }
 
     #[test]

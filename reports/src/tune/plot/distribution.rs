@@ -54,10 +54,8 @@ fn caption(drawings: &Drawings<'_>, title: &str) -> String {
          trials that did not end until patience ended."
     );
     if drawings.left_out > 0 {
-        caption += &format!(
-            " {} candidates are left out; those that another one beats both ways first.",
-            drawings.left_out
-        );
+        caption +=
+            &format!(" {} candidates are left out; those that another one beats first.", drawings.left_out);
     }
     caption
 }
@@ -219,7 +217,11 @@ impl Grid {
 
     /// A small panel shows no more points than it has pixels for.
     fn points(&self) -> usize {
-        if self.columns <= 2 { 300 } else { 140 }
+        match self.columns {
+            1 | 2 => 300,
+            3 => 140,
+            _ => 80,
+        }
     }
 
     fn area(&self, place: usize, top: f64) -> Area {

@@ -1,5 +1,5 @@
-//! The frontier: what each candidate buys and costs, outage against false elections, both with their intervals. Who is beaten both ways is
-//! paler; what is left is the choice.
+//! The frontier: what each candidate buys and costs, outage against false elections, both with their intervals. Who is beaten is paler; what is left
+//! is the choice.
 
 use super::Picture;
 use super::axes::{Axis, Unit};
@@ -10,11 +10,14 @@ use crate::plot::render::text_width;
 use crate::plot::scene::{Scene, Text};
 use crate::tune::words;
 use crate::tune::{Target, Tuning};
+use crate::wording::duration;
 
 const TOP: f64 = 40.0;
 const SIZE: f64 = 12.0;
 /// So long is the arrow below a rate of which only the upper bound is known.
 const ARROW: f64 = 20.0;
+/// With more candidates than this, only those have names that are not beaten.
+const NAMED_MAX: usize = 14;
 
 /// A candidate that can be drawn.
 struct Point {
@@ -48,8 +51,10 @@ pub(super) fn picture(tuning: &Tuning) -> Option<Picture> {
     };
     let panel = Panel::new(&mut scene, area, axes, names);
     match tuning.target {
-        Some(Target::OutageMs(ms)) => panel.wall(&mut scene, ms, "target"),
-        Some(Target::FalseElectionsPerHour(rate)) => panel.floor(&mut scene, rate, "target"),
+        Some(Target::OutageMs(ms)) => panel.wall(&mut scene, ms, &format!("target: {}", duration(ms))),
+        Some(Target::FalseElectionsPerHour(rate)) => {
+            panel.floor(&mut scene, rate, &format!("target: {}", words::rate(rate)));
+        }
         None => {}
     }
     for point in &points {
@@ -58,7 +63,7 @@ pub(super) fn picture(tuning: &Tuning) -> Option<Picture> {
     paint_names(&mut scene, &panel, &points, area);
     let caption = "Each candidate by its outage (99 of 100 failures are over for writes after so long) and by how often a leader that is \
                    well loses its place, per hour, logarithmic; lines are intervals of 95 %. An arrow stands where no false election \
-                   was seen, at the upper bound of the rate. Pale ones are beaten both ways by another candidate.";
+                   was seen, at the upper bound of the rate. Pale ones are beaten: another candidate is better one way and not worse the other.";
     Some(Picture { name: "frontier".into(), caption: caption.into(), scene })
 }
 
@@ -131,7 +136,7 @@ fn entries(points: &[Point]) -> Vec<Entry> {
     };
     add(points.iter().any(|point| point.is_recommended), "recommended", Look::Disc, GREEN);
     add(points.iter().any(|point| !point.is_beaten && !point.is_recommended), "not beaten", Look::Disc, BLUE);
-    add(points.iter().any(|point| point.is_beaten), "beaten both ways by another", Look::Faint, BLUE);
+    add(points.iter().any(|point| point.is_beaten), "beaten by another", Look::Faint, BLUE);
     add(points.iter().any(|point| point.is_bound), "arrow: none seen, at most so many", Look::Ring, QUIET);
     entries
 }
@@ -172,7 +177,8 @@ fn paint_names(scene: &mut Scene, panel: &Panel, points: &[Point], area: Area) {
             [x - 6.0, y - 6.0, x + 6.0, y + below]
         })
         .collect();
-    for point in points.iter().rev() {
+    let is_named = |point: &&Point| points.len() <= NAMED_MAX || !point.is_beaten || point.is_recommended;
+    for point in points.iter().rev().filter(is_named) {
         let words =
             if point.is_recommended { format!("{}, recommended", point.name) } else { point.name.clone() };
         let width = text_width(&words, SIZE);
@@ -191,6 +197,7 @@ fn paint_names(scene: &mut Scene, panel: &Panel, points: &[Point], area: Area) {
         };
         let Some(&place) = boxes.iter().find(is_free) else { continue };
         taken.push(place);
+        scene.rectangle(place[0] - 1.0, place[1], width + 2.0, place[3] - place[1], PAPER.faint(0.75));
         let text = Text::new(place[0], place[3] - 2.0, SIZE, words);
         scene.text(match (point.is_recommended, point.is_beaten) {
             (true, _) => text.bold(),

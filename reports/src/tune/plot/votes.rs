@@ -65,11 +65,8 @@ fn paint_points(scene: &mut Scene, panel: &Panel, points: &[(f64, &SplitPoint)])
 
 /// Terms without a winner among all terms, one row a candidate.
 pub(super) fn by_candidate(tuning: &Tuning) -> Option<Picture> {
-    let sources: Vec<Source> = SOURCES
-        .into_iter()
-        .filter(|&source| tuning.candidates.iter().any(|candidate| candidate.split_votes(source).of > 0))
-        .collect();
-    if sources.is_empty() {
+    let sources = tuning.sources();
+    if tuning.candidates.iter().all(has_no_terms) {
         return None;
     }
     let row = BAR * sources.len() as f64 + 12.0;
@@ -108,6 +105,10 @@ pub(super) fn by_candidate(tuning: &Tuning) -> Option<Picture> {
     let caption = "The share of terms that somebody stood for and nobody won, after all failures of each candidate together, with Wilson's \
                    interval for the true share (95 %).";
     Some(Picture { name: "split-votes".into(), caption: caption.into(), scene })
+}
+
+fn has_no_terms(candidate: &Candidate) -> bool {
+    SOURCES.iter().all(|&source| candidate.split_votes(source).of == 0)
 }
 
 fn color(source: Source) -> Color {
