@@ -49,6 +49,9 @@ use simulated::World;
 /// Trials for every point of a study's pictures, of those that are asked for in all.
 const STUDY_SHARE: u64 = 5;
 
+/// Ranges for which split votes are counted begin here at least, so that they are about width alone.
+const SPLIT_LOW_MS: f64 = 150.0;
+
 /// A tuning under way.
 struct Work<'a> {
     arguments: &'a TuneArguments,
@@ -59,10 +62,10 @@ struct Work<'a> {
     stop: watch::Receiver<bool>,
 }
 
-/// Measures, simulates, advises. The verdict is `valid` unless the target cannot be met.
+/// Measures, simulates, advises.
 ///
 /// # Errors
-/// When the arguments make no sense, or a cluster does not come up.
+/// When the arguments make no sense, a cluster does not come up, or no candidate meets the target: then there is a page all the same.
 pub fn tune(
     arguments: &TuneArguments,
     stop: impl FnOnce() -> Result<watch::Receiver<bool>, Error>,
@@ -100,7 +103,10 @@ pub fn tune(
             print!("{}", terminal(&tuning, screen::screen()));
         }
     }
-    Ok(if tuning.unmet.is_some() { Verdict::Unknown } else { Verdict::Valid })
+    match tuning.unmet {
+        Some(unmet) => Err(Error::Input(unmet)),
+        None => Ok(Verdict::Valid),
+    }
 }
 
 impl Work<'_> {
@@ -148,34 +154,51 @@ impl Work<'_> {
         }
     }
 
+    /// Simulation first: if that already says that the target cannot be met, nobody has to wait for real processes to say it, too.
     fn try_candidates(&self, tuning: &mut Tuning) -> Result<Vec<Trial>, Error> {
         let timings = &self.plan.timings;
-        let measured = match self.arguments.sim {
-            true => vec![Measured::default(); timings.len()],
-            false => self.measure(timings, self.arguments.trials, self.arguments.seed)?,
+        let mut parts: Vec<Parts> = timings.iter().map(|_| Parts::default()).collect();
+        let round_trip_ms = self.plan.network.round_trip_ms_max();
+        let figures = |parts: &[Parts]| {
+            timings.iter().zip(parts).map(|(timing, parts)| parts.figures(timing, round_trip_ms)).collect()
         };
-        let mut trials = Vec::new();
-        let world = (!self.arguments.real).then(|| self.world()).transpose()?;
-        for (place, (timing, measured)) in timings.iter().zip(measured).enumerate() {
-            let mut candidate = Parts { measured, ..Parts::default() };
-            if let Some(world) = &world {
-                let kept = self.kept(timing)?;
-                candidate.simulate(self, world, (place, &kept));
+        if !self.arguments.real {
+            self.simulate(tuning, &mut parts)?;
+            tuning.candidates = figures(&parts);
+        }
+        let is_unmet = !self.arguments.real
+            && matches!(advice::advise(&tuning.candidates, self.plan.target), Advice::Unmet(_));
+        if !self.arguments.sim && !is_unmet {
+            let measured = self.measure(timings, self.arguments.trials, self.arguments.seed)?;
+            parts.iter_mut().zip(measured).for_each(|(parts, measured)| parts.measured = measured);
+            tuning.candidates = figures(&parts);
+        }
+        Ok(parts
+            .into_iter()
+            .flat_map(|parts| parts.measured.trials.into_iter().chain(parts.simulated))
+            .collect())
+    }
+
+    fn simulate(&self, tuning: &mut Tuning, parts: &mut [Parts]) -> Result<(), Error> {
+        let world = self.world()?;
+        let bar = progress_bar("simulated candidates");
+        for (place, (timing, parts)) in self.plan.timings.iter().zip(parts.iter_mut()).enumerate() {
+            if *self.stop.borrow() {
+                return Err(Error::Harness("stopped before it was done".into()));
             }
-            tuning.candidates.push(candidate.figures(timing, self.plan.network.round_trip_ms_max()));
-            trials.extend(candidate.measured.trials);
-            trials.extend(candidate.simulated);
+            parts.simulate(self, &world, (place, &self.kept(timing)?));
+            show(&bar, Progress { done: place as u64 + 1, of: self.plan.timings.len() as u64 });
         }
-        if let Some(world) = &world {
-            let low_ms = timings.iter().map(|timing| timing.election_timeout_ms[0]).fold(150.0, f64::max);
-            tuning.split_votes = world.split_votes(low_ms, (self.arguments.simulated_trials / 10).max(100));
-            tuning.warnings.push(format!(
-                "In simulation, each process stands still {} times an hour, for {} ms on average (--stalls, --stall): false elections are as rare as that is true of your machines.",
-                self.plan.stalls.per_hour,
-                self.plan.stalls.mean.as_secs_f64() * 1e3
-            ));
-        }
-        Ok(trials)
+        bar.finish_and_clear();
+        let lows = self.plan.timings.iter().map(|timing| timing.election_timeout_ms[0]);
+        let low_ms = lows.fold(SPLIT_LOW_MS, f64::max);
+        tuning.split_votes = world.split_votes(low_ms, (self.arguments.simulated_trials / 10).max(100));
+        tuning.warnings.push(format!(
+            "In simulation, each process stands still {} times an hour, for {} ms on average (--stalls, --stall): false elections are as rare as that is true of your machines.",
+            self.plan.stalls.per_hour,
+            self.plan.stalls.mean.as_secs_f64() * 1e3
+        ));
+        Ok(())
     }
 
     /// What becomes of these times on real processes.

@@ -2,7 +2,9 @@
 //!
 //! Longer timeouts make outages longer and false elections rarer, so a target for one leaves the other to be made as small as it goes.
 
+use super::words::{rate, timing as words};
 use super::{Candidate, Source, Target, Timing};
+use crate::wording::duration;
 
 /// Failures to come are not those that were measured, so an outage has to stay below its target by this much.
 const MARGIN: f64 = 0.05;
@@ -55,23 +57,23 @@ pub fn warnings(timing: &Timing, round_trip_ms: f64) -> Vec<String> {
     if timing.heartbeat_ms * HEARTBEATS_MIN > low {
         found.push(format!(
             "the heartbeat of {} is too close to the shortest timeout of {}: a single one that is late or lost deposes a leader that is well",
-            ms(timing.heartbeat_ms),
-            ms(low)
+            duration(timing.heartbeat_ms),
+            duration(low)
         ));
     }
     if high - low < round_trip_ms {
         found.push(format!(
             "the range is {} wide, narrower than a round trip of {}: who times out next has not heard of the first yet, so votes are split",
-            ms(high - low),
-            ms(round_trip_ms)
+            duration(high - low),
+            duration(round_trip_ms)
         ));
     }
     if low < round_trip_ms + timing.heartbeat_ms {
         found.push(format!(
             "a heartbeat of {} and a round trip of {} do not fit into the shortest timeout of {}: leaders are given up while they are well",
-            ms(timing.heartbeat_ms),
-            ms(round_trip_ms),
-            ms(low)
+            duration(timing.heartbeat_ms),
+            duration(round_trip_ms),
+            duration(low)
         ));
     }
     found
@@ -98,18 +100,18 @@ fn rate_bound(candidate: &Candidate) -> f64 {
 fn why_quiet(candidate: &Candidate, target: f64) -> String {
     format!(
         "of the candidates whose outages stay below {} in 99 of 100 failures ({} here), it has the fewest false elections: {}",
-        ms(target),
-        ms(candidate.outage_p99_ms),
+        duration(target),
+        duration(candidate.outage_p99_ms),
         rate(candidate.false_elections_per_hour)
     )
 }
 
 fn why_fast(candidate: &Candidate, target: f64) -> String {
     format!(
-        "of the candidates with at most {} ({} here), it has the shortest outages: {} in 99 of 100 failures",
+        "of the candidates whose false elections surely stay at or below {} ({} here), it has the shortest outages: {} in 99 of 100 failures",
         rate(target),
         rate(candidate.false_elections_per_hour),
-        ms(candidate.outage_p99_ms)
+        duration(candidate.outage_p99_ms)
     )
 }
 
@@ -120,12 +122,12 @@ fn outage_unmet(candidates: &[Candidate], target: f64) -> String {
     };
     let [low, _] = nearest.timing.election_timeout_ms;
     format!(
-        "no candidate keeps outages below {}: it takes {} until the shortest timeout that was tried has run out, and then votes have to go there and back; the nearest is {} with {} (hint: --target-outage {}, or shorter --candidates)",
-        ms(target),
-        ms(low - nearest.timing.heartbeat_ms),
+        "no candidate keeps outages below {}: it takes {} until the shortest timeout that was tried has run out, and then votes have to go there and back; the nearest is {} with {} (hint: --target-outage {}ms, or shorter --candidates)",
+        duration(target),
+        duration(low - nearest.timing.heartbeat_ms),
         words(&nearest.timing),
-        ms(outage_bound(nearest)),
-        ms((outage_bound(nearest) * (1.0 + MARGIN) / 10.0).ceil() * 10.0).replace(' ', "")
+        duration(outage_bound(nearest)),
+        (outage_bound(nearest) * (1.0 + MARGIN)).ceil()
     )
 }
 
@@ -139,44 +141,12 @@ fn rate_unmet(candidates: &[Candidate], target: f64) -> String {
         false => "processes that stand still and packets that are late depose leaders more often than that",
     };
     format!(
-        "no candidate has at most {}: {why}; the nearest is {} with {} at most (hint: longer --candidates, or --target-false-elections {}/h)",
+        "no candidate keeps false elections at or below {}: {why}; the nearest is {} with {} at most (hint: longer --candidates, or --target-false-elections {:.3e}/h)",
         rate(target),
         words(&nearest.timing),
         rate(rate_bound(nearest)),
-        significant(rate_bound(nearest) * 1.05)
+        rate_bound(nearest) * 1.05
     )
-}
-
-/// A timing in words: `150..300 ms, heartbeat 50 ms`.
-pub fn words(timing: &Timing) -> String {
-    let [low, high] = timing.election_timeout_ms;
-    format!("{}..{}, heartbeat {}", significant(low), ms(high), ms(timing.heartbeat_ms))
-}
-
-/// A rate in words: as often as one can think of.
-pub fn rate(per_hour: f64) -> String {
-    let (count, unit) = match per_hour {
-        0.0 => return "no false election".into(),
-        rate if rate >= 1.0 => (rate, "hour"),
-        rate if rate * 24.0 >= 1.0 => (rate * 24.0, "day"),
-        rate if rate * 24.0 * 365.0 >= 1.0 => (rate * 24.0 * 365.0, "year"),
-        _ => return "less than one false election a year".into(),
-    };
-    format!("{} false elections a{} {unit}", significant(count), if unit == "hour" { "n" } else { "" })
-}
-
-fn ms(value: f64) -> String {
-    format!("{} ms", significant(value))
-}
-
-/// Three digits that matter.
-fn significant(value: f64) -> String {
-    let decimals = (2 - value.abs().max(1e-9).log10().floor() as i32).clamp(0, 6) as usize;
-    let text = format!("{value:.decimals$}");
-    match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        false => text,
-    }
 }
 
 #[cfg(test)]
@@ -248,17 +218,17 @@ mod tests {
     #[test]
     fn who_cannot_be_met_is_told_the_nearest() {
         let unmet = |target| match advise(&candidates(), target) {
-            Advice::Unmet(text) => text,
+            // Numbers and units are kept together by spaces that do not break.
+            Advice::Unmet(text) => text.replace('\u{a0}', " ").replace('\u{202f}', " "),
             Advice::Take(place, _) => panic!("{place}"),
         };
         let text = unmet(Target::OutageMs(100.0));
         assert!(
-            text.contains("50..100 ms, heartbeat 10 ms with 121 ms")
-                && text.contains("--target-outage 130ms"),
+            text.contains("election timeout 50–100 ms with 121 ms") && text.contains("--target-outage 128ms"),
             "{text}"
         );
         let text = unmet(Target::FalseElectionsPerHour(0.0));
-        assert!(text.contains("500..1000 ms") && text.contains("/h)"), "{text}");
+        assert!(text.contains("500–1000 ms") && text.contains("/h)"), "{text}");
     }
 
     #[test]
@@ -268,20 +238,5 @@ mod tests {
         assert!(warnings(&timing(60.0, 150.0, 300.0), 10.0)[0].contains("too close"));
         assert!(warnings(&timing(30.0, 150.0, 155.0), 10.0)[0].contains("narrower than a round trip"));
         assert_eq!(warnings(&timing(30.0, 100.0, 120.0), 80.0).len(), 3 - 1);
-    }
-
-    #[test]
-    fn rates_are_said_by_the_hour_the_day_or_the_year() {
-        let said = [0.0, 2.0, 1.0 / 24.0, 0.001, 1e-9].map(rate);
-        assert_eq!(
-            said,
-            [
-                "no false election",
-                "2 false elections an hour",
-                "1 false elections a day",
-                "8.76 false elections a year",
-                "less than one false election a year"
-            ]
-        );
     }
 }
