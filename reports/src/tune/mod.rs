@@ -1,10 +1,11 @@
 //! What `rafture tune` found: election timeouts, what they buy and what they cost, as data.
 //!
 //! In reading order: this file is the record, `statistics` what can be said of numbers that came by chance, `write` the
-//! files of a tuning, `rows` its trials line by line, `facts` what tables and pictures ask of it, `words` how it is told, `terminal` and
-//! `markdown` the short forms, `plot` its pictures, `page` the page. Nothing in here measures, simulates or decides.
+//! files of a tuning, `rows` its trials line by line, `facts` what tables and pictures ask of it, `words` how it is told, `terminal` (in `lines`)
+//! and `markdown` the short forms, `plot` its pictures, `page` the page. Nothing in here measures, simulates or decides.
 
 mod facts;
+mod lines;
 mod markdown;
 mod page;
 mod plot;
