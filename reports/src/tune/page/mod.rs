@@ -303,6 +303,10 @@ mod tests {
         let without = page(&tuning);
         assert!(without.contains("<h1>No advice") && without.contains(unmet), "{}", &without[..3000]);
         assert!(!without.contains("recommended</th>"));
+        let mut unmeasured = sample::tuning(1);
+        let points = unmeasured.figure16.iter_mut().flat_map(|curve| &mut curve.points);
+        points.for_each(|point| point.simulated = None);
+        assert!(!page(&unmeasured).contains("Every percentile is as near"), "nothing was measured beside it");
         let bare = page(&sample::bare());
         assert!(bare.contains("rafture tune --seed 7") && !bare.contains("<figure"), "{bare}");
         assert!(!bare.contains("All candidates") && !bare.contains("Figure 16"));
