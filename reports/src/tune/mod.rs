@@ -2,10 +2,12 @@
 //!
 //! In reading order: this file is the record, `statistics` what can be said of numbers that came by chance, `advice` which candidate to
 //! take, `write` the files of a tuning, `rows` its trials line by line, `facts` what tables and pictures ask of it, `words` how it is
-//! told, `terminal` and `markdown` the short forms, `plot` its pictures, `page` the page. Nothing in here measures or simulates.
+//! told, `lines` how a terminal breaks it, `terminal` and `markdown` the short forms, `plot` its pictures, `page` the page. Nothing in
+//! here measures or simulates.
 
 pub mod advice;
 mod facts;
+mod lines;
 mod markdown;
 mod page;
 mod plot;

@@ -1,21 +1,20 @@
 //! What `rafture tune` ends with on a terminal: the advice first, or why there is none; then one row a candidate, the paper's
 //! figure beside ours, and what studies found.
 
+use super::lines::{self, Text};
 use super::words;
 use super::{Beside, Candidate, Curve, Recommendation, Source, Tuning, facts};
-use crate::terminal::{Row, Screen, paint, push_table};
-use crate::wording::{duration, visible};
+use crate::terminal::{Row, Screen};
+use crate::wording::duration;
 
 const BOLD: &str = "1";
 const DIM: &str = "2";
 const GOOD: &str = "1;32";
 const UNSURE: &str = "1;33";
-/// Lines are broken at the width of the screen, but never shorter than this.
-const WIDTH_MIN: usize = 40;
 
 /// The tuning for a terminal, with colours only if the screen shows them. Ends with a line feed.
 pub fn terminal(tuning: &Tuning, screen: Screen) -> String {
-    let mut text = Text { text: String::new(), screen };
+    let mut text = Text::new(screen);
     let heading = format!("{} · {} nodes · {}", tuning.system, tuning.nodes, tuning.network.words);
     text.painted(&heading, BOLD);
     text.blank();
@@ -29,8 +28,8 @@ pub fn terminal(tuning: &Tuning, screen: Screen) -> String {
     candidates(&mut text, tuning);
     figure16(&mut text, tuning);
     studies(&mut text, tuning);
-    text.wrapped("repeat: ", &tuning.command);
-    text.text
+    text.verbatim("repeat: ", &tuning.command);
+    text.finish()
 }
 
 /// Which figures of each source a row has.
@@ -46,75 +45,6 @@ const FIGURES: [Figures; 3] = [
     Figures { medians: false, split_votes: true },
     Figures { medians: false, split_votes: false },
 ];
-
-/// Lines, broken where the screen ends.
-struct Text {
-    text: String,
-    screen: Screen,
-}
-
-impl Text {
-    fn blank(&mut self) {
-        self.text.push('\n');
-    }
-
-    fn painted(&mut self, words: &str, style: &str) {
-        for part in broken(&one_line(words), self.width()) {
-            self.text += &paint(&part, style, self.screen.color);
-            self.text.push('\n');
-        }
-    }
-
-    fn width(&self) -> usize {
-        self.screen.width.max(WIDTH_MIN)
-    }
-
-    /// A line as it is: what is to be copied is never broken.
-    fn verbatim(&mut self, indent: &str, words: &str) {
-        self.text += &format!("{indent}{}\n", one_line(words));
-    }
-
-    /// `first` begins the first line, and as many blanks the others.
-    fn wrapped(&mut self, first: &str, words: &str) {
-        let margin = first.chars().count();
-        let room = self.width() - margin;
-        for (number, part) in broken(&one_line(words), room).iter().enumerate() {
-            let begin = if number == 0 { first.to_owned() } else { " ".repeat(margin) };
-            self.text += &format!("{begin}{part}\n");
-        }
-    }
-
-    /// A table, and an empty line after it; nothing where it has only a head.
-    fn table(&mut self, table: &[Row]) {
-        if table.len() > 1 {
-            push_table(&mut self.text, table, self.screen.color);
-            self.blank();
-        }
-    }
-}
-
-/// Nothing that came from outside moves the cursor or begins a line.
-fn one_line(words: &str) -> String {
-    visible(words).replace(['\n', '\t'], " ")
-}
-
-/// `words` in lines of at most `room` letters; a longer word has a line of its own.
-fn broken(words: &str, room: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in words.split(' ').filter(|word| !word.is_empty()) {
-        let last = lines.last_mut().expect("there is a line");
-        let length = last.chars().count();
-        if length == 0 {
-            last.push_str(word);
-        } else if length + 1 + word.chars().count() <= room {
-            last.push(' ');
-            last.push_str(word);
-        } else {
-            lines.push(word.to_owned());
-        }
-    }
-    lines
-}
 
 fn advice(text: &mut Text, tuning: &Tuning) {
     match (&tuning.recommendation, &tuning.unmet) {
@@ -158,8 +88,8 @@ fn candidates(text: &mut Text, tuning: &Tuning) {
     // What fits on the screen is shown; the rest is on the page.
     let mut tables = FIGURES.into_iter().map(|figures| candidate_table(tuning, figures));
     let all = tables.next().unwrap_or_default();
-    let fitting =
-        tables.fold(all, |wider, narrower| if width(&wider) <= text.width() { wider } else { narrower });
+    let fitting = tables
+        .fold(all, |wider, narrower| if lines::width(&wider) <= text.width() { wider } else { narrower });
     text.table(&fitting);
     let names = words::names(&tuning.candidates);
     for (candidate, name) in tuning.candidates.iter().zip(&names) {
@@ -170,14 +100,6 @@ fn candidates(text: &mut Text, tuning: &Tuning) {
     if tuning.candidates.iter().any(|candidate| !candidate.warnings.is_empty()) {
         text.blank();
     }
-}
-
-/// As [`push_table`] sets it.
-fn width(table: &[Row]) -> usize {
-    let columns = table.first().map_or(0, Vec::len);
-    let widths =
-        (0..columns).map(|column| table.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
-    widths.map(|width| width + 2).sum()
 }
 
 /// One row a candidate.

@@ -182,6 +182,38 @@ mod tests {
         assert!(!folder.path().join(SIMULATED).exists());
     }
 
+    /// Only simulated, only real, and nothing ever seen: each has its files, and no column of what was not measured.
+    #[test]
+    fn whatever_is_missing_the_rest_is_written() {
+        let full = sample::tuning(2);
+        for missing in [Source::Real, Source::Simulated] {
+            let mut tuning = full.clone();
+            for candidate in &mut tuning.candidates {
+                match missing {
+                    Source::Real => candidate.real.clear(),
+                    Source::Simulated => candidate.simulated.clear(),
+                }
+            }
+            let folder = written(&tuning, &both(&tuning));
+            let page = read(&folder, "report.html");
+            assert!(!page.contains(&format!("{}: outage p50", missing.name())), "{missing:?}");
+            assert!(page.contains("outage p50") && page.contains("Until a write succeeded"), "{missing:?}");
+            assert_eq!(folder.path().join(SIMULATED).exists(), missing == Source::Real);
+        }
+        let mut never = full;
+        for candidate in &mut never.candidates {
+            for elections in candidate.real.values_mut().chain(candidate.simulated.values_mut()) {
+                (elections.detected, elections.heartbeat, elections.write) = (None, None, None);
+            }
+            candidate.steady.clear();
+        }
+        (never.recommendation, never.target) = (None, None);
+        let folder = written(&never, &[]);
+        let page = read(&folder, "report.html");
+        assert!(page.contains("<h1>Measured") && page.contains("All candidates"), "{page}");
+        assert_eq!(read(&folder, "trials.csv"), rows::HEADER);
+    }
+
     #[test]
     fn a_folder_that_cannot_be_written_is_one_line() {
         let folder = tempfile::tempdir().expect("a folder");

@@ -62,10 +62,21 @@ fn lines(place: usize, configuration: &Configuration) -> Markup {
         div {
             h2 { (configuration.system) }
             div.command {
-                pre { code id=(id) { (configuration.lines.join("\n")) } }
+                pre { code id=(id) { (unbroken(&configuration.lines.join("\n"))) } }
                 button type="button" data-copy=(id) aria-label=(format!("Copy the lines for {}", configuration.system)) hidden { "Copy" }
             }
             @if let Some(note) = &configuration.note { p.note { (prose(note)) } }
+        }
+    }
+}
+
+/// Text whose lines are broken between words only. What is copied is the text.
+fn unbroken(text: &str) -> Markup {
+    let is_gap = |letter: char| letter == ' ' || letter == '\n';
+    html! {
+        @for part in text.split_inclusive(is_gap) {
+            @let word = part.trim_end_matches(is_gap);
+            span.whole { (word) } (part[word.len()..])
         }
     }
 }

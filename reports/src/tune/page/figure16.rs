@@ -10,6 +10,8 @@ use crate::wording::duration;
 
 pub(super) fn section(tuning: &Tuning, pictures: &Pictures<'_>) -> Markup {
     let far = words::far_off(&tuning.figure16);
+    let mut points = tuning.figure16.iter().flat_map(|curve| &curve.points);
+    let has_figures = points.any(|point| point.real.is_some() || point.simulated.is_some());
     html! {
         @if !tuning.figure16.is_empty() {
             section {
@@ -19,8 +21,9 @@ pub(super) fn section(tuning: &Tuning, pictures: &Pictures<'_>) -> Markup {
                     "crashes at a random time between two heartbeats. It is the worst case by design."
                 }
                 (pictures.show("figure16"))
-                @if far.is_empty() { p { "Every percentile is as near to the published one as was asked for." } }
-                @else {
+                @if far.is_empty() {
+                    @if has_figures { p { "Every percentile is as near to the published one as was asked for." } }
+                } @else {
                     h3 { "Where it is not near, and why" }
                     ul { @for (places, reason) in &far { li { (prose(reason)) span.places { " (" (places) ")" } } } }
                 }

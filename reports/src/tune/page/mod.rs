@@ -180,7 +180,7 @@ mod tests {
         let places: Vec<usize> = [
             "<h1>Election timeout 150–300 ms",
             "It has the fewest false elections",
-            "--election-timeout=150",
+            r#"<span class="whole">--election-timeout=150</span>"#,
             "met in 1 of 1 fresh run",
             "What each candidate buys and costs",
             "All candidates",
@@ -196,6 +196,18 @@ mod tests {
         .map(|words| page.find(words).unwrap_or_else(|| panic!("the page lacks `{words}`")))
         .collect();
         assert!(places.is_sorted(), "{places:?}");
+    }
+
+    /// What is copied is what the element says without its markup: all lines, and nothing between them.
+    #[test]
+    fn lines_are_copied_as_they_were_given() {
+        let mut tuning = sample::tuning(1);
+        let advice = tuning.recommendation.as_mut().expect("advice");
+        advice.configuration[0].lines = vec!["--heartbeat 50ms  --x=\"a b\"".into(), "  indented = 1".into()];
+        let page = page(&tuning);
+        let block = page.split(r#"id="lines-0">"#).nth(1).and_then(|rest| rest.split("</code>").next());
+        let text = block.expect("a block").replace(r#"<span class="whole">"#, "").replace("</span>", "");
+        assert_eq!(text, "--heartbeat 50ms  --x=&quot;a b&quot;\n  indented = 1");
     }
 
     #[test]
@@ -291,6 +303,10 @@ mod tests {
         let without = page(&tuning);
         assert!(without.contains("<h1>No advice") && without.contains(unmet), "{}", &without[..3000]);
         assert!(!without.contains("recommended</th>"));
+        let mut unmeasured = sample::tuning(1);
+        let points = unmeasured.figure16.iter_mut().flat_map(|curve| &mut curve.points);
+        points.for_each(|point| point.simulated = None);
+        assert!(!page(&unmeasured).contains("Every percentile is as near"), "nothing was measured beside it");
         let bare = page(&sample::bare());
         assert!(bare.contains("rafture tune --seed 7") && !bare.contains("<figure"), "{bare}");
         assert!(!bare.contains("All candidates") && !bare.contains("Figure 16"));
