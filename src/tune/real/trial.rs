@@ -108,7 +108,7 @@ impl<'s> Player<'s> {
         let Player { stage, writers, .. } = self;
         let delay = stage.timing.election_timeout.1;
         let Stage { system, cluster, elections, .. } = &mut **stage;
-        let proof = failure::bites(cluster, failure, failed.was.leader, delay);
+        let proof = failure::network_has_failed(cluster, failure, failed.was.leader, delay);
         let watching = async {
             let deadline = Instant::now() + patience;
             let mut ticks = interval(STEP);
@@ -117,7 +117,8 @@ impl<'s> Player<'s> {
             for step in 0.. {
                 ticks.tick().await;
                 elections.look(&**system);
-                let written = figures.write_ns.or_else(|| Some(writers.first_success()? - failed.at_ns));
+                let since = |at_ns: u64| at_ns.saturating_sub(failed.at_ns);
+                let written = figures.write_ns.or_else(|| writers.first_success().map(since));
                 figures = Figures { write_ns: written, ..Figures::of(elections.seen(), failed) };
                 let is_over = figures.write_ns.is_some() && figures.heartbeat_ns.is_some();
                 if is_over || Instant::now() > deadline {
@@ -129,8 +130,9 @@ impl<'s> Player<'s> {
             }
             figures
         };
-        let (figures, bit) = tokio::join!(watching, proof);
-        Ok((figures, bit?))
+        let (figures, is_struck) = tokio::join!(watching, proof);
+        let is_struck = is_struck? && failure::process_has_failed(cluster, failure, failed.was.leader)?;
+        Ok((figures, is_struck))
     }
 }
 
@@ -141,7 +143,7 @@ fn try_writes(writers: &mut Writers, step: u64, leads: Option<usize>, failed: us
     if let Some(leader) = leads.filter(|&leader| leader != failed) {
         writers.begin(leader);
     }
-    if step % STEPS_PER_MEMBER == 0 {
+    if step.is_multiple_of(STEPS_PER_MEMBER) {
         let turn = (step / STEPS_PER_MEMBER) % (count - 1);
         writers.begin(((failed as u64 + 1 + turn) % count) as usize);
     }
