@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use rafture_nemesis::clock::monotonic_ns;
 use rafture_nemesis::hosts::{Condition, Link, NetworkChoice};
 use rafture_reports::tune::{Failure, Timing};
 use rafture_workloads::systems::{Options, Order};
@@ -123,7 +124,7 @@ impl Player<'_> {
             if self.connect(None).await.is_err() || !self.hold_two(well).await {
                 continue;
             }
-            if let Some(figures) = self.strike(Failure::Kill, well).await? {
+            if let Some(figures) = self.strike(Failure::Kill, well, monotonic_ns()).await? {
                 return Ok(Some(figures));
             }
         }

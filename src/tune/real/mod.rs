@@ -190,14 +190,22 @@ fn work(
         for &burden in plan.burdens.iter().filter(is_mine).filter(|_| !plan.steady.is_zero()) {
             match steady::keep(stage, burden, plan.steady).await? {
                 Some(steady) => found.steady.push(steady),
-                None => found.warnings.push(unsteady(&format!("time under the burden {burden:?}"))),
+                None => found.warnings.push(unsteady(&format!("time under the burden `{}`", burden.name()))),
             }
             counter.count(1);
         }
         Ok(found)
     })?;
     found.warnings.extend(pulse.stop().and_then(|lateness| too_late(lateness, &task.timing)));
+    found.warnings.extend(told_otherwise(plan, &setup)?.filter(|_| !task.has_slow_disks));
     Ok(found)
+}
+
+/// Says so if the system cannot be told the timing exactly.
+fn told_otherwise(plan: &RealPlan, setup: &Setup<'_>) -> Result<Option<String>, Error> {
+    let system = systems::configured(&plan.system, &plan.options).map_err(Error::Input)?;
+    let told = system.tell(&setup.timing).map_err(Error::Input)?;
+    Ok(told.note.map(|note| format!("{} could not be told this exactly: {note}", plan.system)))
 }
 
 /// All failures in turns, so that what the machine does meanwhile befalls them all alike.

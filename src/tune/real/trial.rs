@@ -61,7 +61,8 @@ impl<'s> Player<'s> {
             if self.connect(Some(well.leader)).await.is_err() {
                 continue;
             }
-            if let Some(figures) = self.strike(failure, well).await? {
+            let quiet_ns = self.stage.elections.latest_ns();
+            if let Some(figures) = self.strike(failure, well, quiet_ns).await? {
                 return Ok(Attempt::Made { figures, disturbed });
             }
         }
@@ -73,9 +74,15 @@ impl<'s> Player<'s> {
         self.writers.renew(&**system, layout, without).await
     }
 
-    /// A leader that all follow fails at a moment by chance; gives what follows, unless it was no trial.
-    pub(super) async fn strike(&mut self, failure: Failure, well: Well) -> Result<Option<Figures>, Error> {
-        self.await_moment().await;
+    /// A leader that all follow fails at a moment by chance; gives what follows, unless it was no trial. Since `quiet_ns` followers hear
+    /// heartbeats and nothing else.
+    pub(super) async fn strike(
+        &mut self,
+        failure: Failure,
+        well: Well,
+        quiet_ns: u64,
+    ) -> Result<Option<Figures>, Error> {
+        self.await_moment(quiet_ns).await;
         if !self.stage.is_still(well) {
             return Ok(None);
         }
@@ -92,12 +99,12 @@ impl<'s> Player<'s> {
         Ok(is_trial.then_some(figures))
     }
 
-    /// Every moment between two heartbeats is as likely as any other. The first interval is waited out: what followers hear at the end
-    /// of an election comes at other times than heartbeats.
-    async fn await_moment(&mut self) {
+    /// Every moment between two heartbeats is as likely as any other. The first interval is waited out: elections and entries come at
+    /// other times than heartbeats, and followers count from what they heard last.
+    async fn await_moment(&mut self, quiet_ns: u64) {
         let heartbeat = self.stage.timing.heartbeat;
-        let settled_ns = self.stage.elections.latest_ns() + heartbeat.as_nanos() as u64;
-        let rest = Duration::from_nanos(settled_ns.saturating_sub(monotonic_ns()));
+        let steady_ns = quiet_ns + heartbeat.as_nanos() as u64;
+        let rest = Duration::from_nanos(steady_ns.saturating_sub(monotonic_ns()));
         let share: f64 = self.random.random();
         sleep_until(Instant::now() + rest + heartbeat.mul_f64(share)).await;
     }
