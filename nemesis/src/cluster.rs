@@ -352,6 +352,28 @@ impl Cluster {
         }
     }
 
+    /// Kills nodes, and does not wait until they are gone: one that is in the middle of a sync goes when the disk is done. That they end is
+    /// no crash; [`Cluster::kill`] waits for it.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn begin_kill(&mut self, nodes: &[usize]) -> Result<(), NodeError> {
+        self.notice_crashes();
+        nodes.iter().for_each(|&node| self.nodes[node].leaves = true);
+        self.signal(nodes, Signal::SIGKILL, "kill").map(drop)
+    }
+
+    /// Stops nodes, and does not wait until they stand still; [`Cluster::pause`] does.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn begin_pause(&mut self, nodes: &[usize]) -> Result<(), NodeError> {
+        self.notice_crashes();
+        self.suspend_quotas(nodes, true);
+        nodes.iter().for_each(|&node| self.nodes[node].paused = true);
+        self.signal(nodes, Signal::SIGSTOP, "pause").map(drop)
+    }
+
     /// Kills nodes, all at once; they are gone when this returns. Those that are down stay so. Gives the processes.
     ///
     /// # Errors
@@ -511,6 +533,14 @@ impl Cluster {
     /// When that is not possible here.
     pub fn reset(&mut self, nodes: &[usize]) -> Result<usize, HostsError> {
         self.hosts.reset(nodes)
+    }
+
+    /// Links with a live connection of nodes; see [`Hosts::connected`].
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn connected(&mut self) -> Result<Option<BTreeSet<Link>>, HostsError> {
+        self.hosts.connected()
     }
 
     /// The hosts that the nodes live on.

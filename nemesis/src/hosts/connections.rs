@@ -1,7 +1,8 @@
-//! Established TCP connections of one namespace, broken off by the kernel (`sock_diag`): the process finds its socket reset,
-//! and so does the other end.
+//! Established TCP connections of one namespace, as the kernel lists them, and broken off by it (`sock_diag`): the process finds its
+//! socket reset, and so does the other end.
 
 use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use nix::sys::socket::SockProtocol;
 
@@ -13,7 +14,10 @@ const FAMILIES: [u8; 2] = [2, 10];
 const TCP: u8 = 6;
 const ESTABLISHED: u32 = 1 << 1;
 /// `inet_diag_msg`: family, state, timer, retransmissions, then what names the socket.
+const RETRANSMISSIONS: usize = 3;
 const NAME: std::ops::Range<usize> = 4..52;
+const REMOTE_PORT: std::ops::Range<usize> = 6..8;
+const REMOTE_ADDRESS: std::ops::Range<usize> = 24..28;
 
 /// A socket to look into the connections of this thread's namespace.
 pub(super) fn open() -> io::Result<Socket> {
@@ -37,6 +41,17 @@ pub(super) fn reset(socket: &mut Socket) -> io::Result<usize> {
         }
     }
     Ok(broken)
+}
+
+/// Where they lead to, of those over IPv4 on which nothing has to be sent again.
+pub(super) fn live(socket: &mut Socket) -> io::Result<Vec<SocketAddrV4>> {
+    let entries = socket.list(request(BY_FAMILY, DUMP, FAMILIES[0], &[0; 48]))?;
+    let remote = |entry: &Vec<u8>| {
+        let port = u16::from_be_bytes(entry.get(REMOTE_PORT)?.try_into().ok()?);
+        let address: [u8; 4] = entry.get(REMOTE_ADDRESS)?.try_into().ok()?;
+        (*entry.get(RETRANSMISSIONS)? == 0).then_some(SocketAddrV4::new(Ipv4Addr::from(address), port))
+    };
+    Ok(entries.iter().filter_map(remote).collect())
 }
 
 /// `inet_diag_req_v2`: family, protocol, what else to tell, padding, states, and which socket.

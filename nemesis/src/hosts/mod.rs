@@ -224,6 +224,22 @@ impl Hosts {
         broken.map_err(|source| HostsError { deed: "break connections off", source, hint: "" })
     }
 
+    /// Links whose sender has a connection to where the receiver listens for other nodes, on which nothing has to be sent again: what a
+    /// network that was spoilt leaves behind is over. `None` where connections of nodes cannot be told from others.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn connected(&mut self) -> Result<Option<BTreeSet<Link>>, HostsError> {
+        match &mut self.kind {
+            Kind::Namespaces(namespaces) => namespaces.connected().map(Some).map_err(|source| HostsError {
+                deed: "list connections",
+                source,
+                hint: "",
+            }),
+            Kind::Proxies(_) => Ok(None),
+        }
+    }
+
     /// What becomes of many datagrams on each of these links. The last of them is waited for `patience` at most.
     ///
     /// # Errors

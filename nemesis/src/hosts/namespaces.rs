@@ -155,6 +155,18 @@ impl Namespaces {
         connections::reset(&mut self.connections[host])
     }
 
+    /// Links whose sender has a connection to where the receiver listens for nodes, on which nothing has to be sent again.
+    pub(super) fn connected(&mut self) -> io::Result<BTreeSet<Link>> {
+        let mut connected = BTreeSet::new();
+        for from in 0..self.addresses.len() {
+            for remote in connections::live(&mut self.connections[from])? {
+                let is_there = |addresses: &Addresses| addresses.peer == SocketAddr::V4(remote);
+                connected.extend(self.addresses.iter().position(is_there).map(|to| Link { from, to }));
+            }
+        }
+        Ok(connected)
+    }
+
     pub(super) async fn measure(&self, links: &BTreeSet<Link>, patience: Duration) -> io::Result<Measured> {
         self.probes.measure(links, patience).await
     }

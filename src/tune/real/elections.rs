@@ -69,6 +69,11 @@ impl Elections {
         &self.seen
     }
 
+    /// Whether anybody has led since the past was forgotten.
+    pub(super) fn has_led(&self) -> bool {
+        self.seen.iter().any(|seen| seen.step == ElectionStep::Led)
+    }
+
     /// When anybody last did anything, as far as it is known.
     pub(super) fn latest_ns(&self) -> u64 {
         self.last.iter().flatten().map(|seen| seen.at_ns + seen.late_ns).max().unwrap_or(0)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rafture_nemesis::clock::monotonic_ns;
 use rafture_nemesis::cluster::{Cluster, NodeState};
-use rafture_nemesis::hosts::{Condition, Link};
+use rafture_nemesis::hosts::{Condition, Link, Network};
 use rafture_reports::tune::Failure;
 
 use super::stage::Stage;
@@ -20,16 +20,16 @@ const SAMPLE_PATIENCE: Duration = Duration::from_millis(100);
 pub(super) fn strike(stage: &mut Stage, failure: Failure, leader: usize) -> Result<u64, Error> {
     let links = links_of(leader, stage.cluster.len());
     match failure {
-        // A signal takes effect within microseconds of the call that sends it, on whichever core the process runs; what comes after is
-        // waiting for the process to be gone, or to stand still.
+        // A signal takes effect within microseconds of the call that sends it, on whichever core the process runs. That it is gone, or
+        // stands still, takes longer if it waits for its disk, but it does nothing more meanwhile; so that is waited for at the end.
         Failure::Kill => {
             let at_ns = monotonic_ns();
-            stage.cluster.kill(&[leader]).map_err(Error::harness)?;
+            stage.cluster.begin_kill(&[leader]).map_err(Error::harness)?;
             Ok(at_ns)
         }
         Failure::Pause => {
             let at_ns = monotonic_ns();
-            stage.cluster.pause(&[leader]).map_err(Error::harness)?;
+            stage.cluster.begin_pause(&[leader]).map_err(Error::harness)?;
             Ok(at_ns)
         }
         // The kernel puts a change of its filter in force at the end of the call.
@@ -47,8 +47,27 @@ pub(super) fn strike(stage: &mut Stage, failure: Failure, leader: usize) -> Resu
     }
 }
 
-/// Whether the failure bites; in the case of a network it takes a while to see.
-pub(super) async fn bites(
+/// Whether the process that was struck is gone, or stands still. Waits for that.
+pub(super) fn process_has_failed(
+    cluster: &mut Cluster,
+    failure: Failure,
+    leader: usize,
+) -> Result<bool, Error> {
+    match failure {
+        Failure::Kill => {
+            cluster.kill(&[leader]).map_err(Error::harness)?;
+            Ok(cluster.state(leader) == NodeState::Down)
+        }
+        Failure::Pause => {
+            cluster.pause(&[leader]).map_err(Error::harness)?;
+            Ok(cluster.state(leader) == NodeState::Paused)
+        }
+        Failure::CutOff | Failure::Slow => Ok(true),
+    }
+}
+
+/// Whether the network that was struck carries nothing, or everything too late; that takes a while to see.
+pub(super) async fn network_has_failed(
     cluster: &Cluster,
     failure: Failure,
     leader: usize,
@@ -56,9 +75,7 @@ pub(super) async fn bites(
 ) -> Result<bool, Error> {
     let links = links_of(leader, cluster.len());
     match failure {
-        // Whoever killed it has waited until it was gone, or stood still.
-        Failure::Kill => Ok(cluster.state(leader) == NodeState::Down),
-        Failure::Pause => Ok(cluster.state(leader) == NodeState::Paused),
+        Failure::Kill | Failure::Pause => Ok(true),
         Failure::CutOff => {
             let carried = cluster.hosts().probe(&BTreeSet::new()).await.map_err(Error::harness)?;
             Ok(carried.is_disjoint(&links))
@@ -76,11 +93,24 @@ pub(super) fn undo(stage: &mut Stage, failure: Failure, leader: usize) -> Result
     match failure {
         Failure::Kill => stage.start(leader),
         Failure::Pause => stage.cluster.resume(&[leader]).map_err(Error::harness),
-        Failure::CutOff => stage.cluster.cut(&BTreeSet::new()).map(drop).map_err(Error::harness),
+        Failure::CutOff => {
+            stage.cluster.cut(&BTreeSet::new()).map_err(Error::harness)?;
+            refresh(stage, leader)
+        }
         Failure::Slow => {
             let (links, seed) = (stage.links.clone(), stage.network_seed());
-            stage.cluster.condition(links, seed).map_err(Error::harness)
+            stage.cluster.condition(links, seed).map_err(Error::harness)?;
+            refresh(stage, leader)
         }
+    }
+}
+
+/// Breaks the connections of a node off, so that it makes new ones: TCP remembers a spoilt network, and tries again ever more rarely.
+/// Where that is not possible, it is waited for.
+fn refresh(stage: &mut Stage, leader: usize) -> Result<(), Error> {
+    match stage.cluster.hosts().network() {
+        Network::Netns => stage.cluster.reset(&[leader]).map(drop).map_err(Error::harness),
+        Network::Proxy => Ok(()),
     }
 }
 

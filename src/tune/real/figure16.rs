@@ -8,16 +8,20 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use rafture_nemesis::clock::monotonic_ns;
 use rafture_nemesis::hosts::{Condition, Link, NetworkChoice};
-use rafture_reports::tune::{Failure, Timing, Trial};
+use rafture_reports::tune::{Failure, Timing};
 use rafture_workloads::systems::{Options, Order};
 use rand::RngExt;
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
 
 use super::jobs::{Halt, in_parallel};
+use super::outcome::Figures;
+use super::scratch::Scratch;
 use super::stage::{Setup, Well, on_stage};
 use super::trial::Player;
-use super::{Counter, Measured, Progress, Scratch, timing_of, too_late, unsteady};
+use super::{Counter, Measured, Progress, timing_of, too_late, unsteady};
 use crate::error::Error;
 use crate::run::pulse::Pulse;
 
@@ -56,10 +60,10 @@ pub(crate) fn figure16(
     stop: &watch::Receiver<bool>,
     note: &(dyn Fn(Progress) + Sync),
 ) -> Result<Vec<Measured>, Error> {
-    let scratch = Scratch::new(&plan.folder)?;
+    let scratch = Scratch::within(&plan.folder)?;
     let counter = Counter { done: AtomicU64::new(0), of: plan.trials * plan.curves.len() as u64, note };
     in_parallel(&plan.curves, plan.jobs, stop, |number, curve, halt| {
-        draw(plan, (number, curve), scratch.0.join(number.to_string()), halt, &counter)
+        draw(plan, (number, curve), scratch.join(number), halt, &counter)
     })
 }
 
@@ -94,7 +98,7 @@ fn draw(
         let mut player = Player::new(stage, setup.seed);
         for trial in 0..plan.trials {
             match player.crash().await? {
-                Some(figures) => found.trials.push(Trial { ..figures.trial(number, Failure::Kill, trial) }),
+                Some(figures) => found.trials.push(figures.trial(number, Failure::Kill, trial)),
                 None => {
                     let left = plan.trials - trial;
                     found.warnings.push(unsteady(&format!("{left} trials")));
@@ -112,7 +116,7 @@ fn draw(
 
 impl Player<'_> {
     /// Holds two followers back, and lets the leader crash; `None` if that was not to be had.
-    async fn crash(&mut self) -> Result<Option<super::outcome::Figures>, Error> {
+    async fn crash(&mut self) -> Result<Option<Figures>, Error> {
         for _ in 0..TRIES_MAX {
             let Some(well) = self.stage.become_well(self.stage.patience()).await? else {
                 return Ok(None);
@@ -120,7 +124,7 @@ impl Player<'_> {
             if self.connect(None).await.is_err() || !self.hold_two(well).await {
                 continue;
             }
-            if let Some(figures) = self.strike(Failure::Kill, well).await? {
+            if let Some(figures) = self.strike(Failure::Kill, well, monotonic_ns()).await? {
                 return Ok(Some(figures));
             }
         }
@@ -146,23 +150,24 @@ impl Player<'_> {
 
     /// Whether the first one held lacks two entries, the second one, and nobody else any. Entries may still be under way.
     async fn differ(&mut self, well: Well, held: [usize; 2]) -> bool {
-        let deadline = tokio::time::Instant::now() + self.stage.patience();
+        let deadline = Instant::now() + self.stage.patience();
         loop {
             let lengths = self.stage.lengths().await;
             let whole = lengths[well.leader];
-            let lacks = |node: usize| {
-                if node == held[0] { 2 } else { u64::from(node == held[1]) }
+            let lacks = |node: usize| match held.iter().position(|&other| other == node) {
+                Some(place) => 2 - place as u64,
+                None => 0,
             };
-            let is_so = (0..NODES).all(|node| {
-                lengths[node].is_some() && lengths[node].map(|length| length + lacks(node)) == whole
-            });
-            if is_so {
+            let is_as_asked = |(node, length): (usize, &Option<u64>)| {
+                length.is_some() && length.map(|length| length + lacks(node)) == whole
+            };
+            if lengths.iter().enumerate().all(is_as_asked) {
                 return true;
             }
-            if !self.stage.is_still(well) || tokio::time::Instant::now() > deadline {
+            if !self.stage.is_still(well) || Instant::now() > deadline {
                 return false;
             }
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            sleep(Duration::from_millis(1)).await;
         }
     }
 }

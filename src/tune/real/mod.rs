@@ -1,7 +1,7 @@
 //! Trials on real processes: a cluster stands well under a leader, the leader is made to fail, and what follows is measured.
 //!
 //! In reading order: this file is what is asked for and what comes of it; `jobs` lets a few clusters work at a time, `stage` is one of
-//! them, `elections` follows what its nodes write of elections, `writes` are clients that try whether a write succeeds; `failure` makes a
+//! them and `scratch` where it has its files, `elections` follows what its nodes write of elections, `writes` are clients that try whether a write succeeds; `failure` makes a
 //! leader fail, `trial` is one failure from a cluster that is well to one that is well again, `outcome` makes figures of what was seen;
 //! `steady` is time in which nothing fails, and `figure16` the set-up of the paper's figure. Nothing in here chooses between timings.
 
@@ -10,6 +10,7 @@ mod failure;
 mod figure16;
 mod jobs;
 mod outcome;
+mod scratch;
 mod stage;
 mod steady;
 #[cfg(test)]
@@ -22,7 +23,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use rafture_nemesis::clean;
 use rafture_nemesis::disk;
 use rafture_nemesis::hosts::{Condition, Link, NetworkChoice};
 use rafture_reports::results::Lateness;
@@ -32,11 +32,13 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use tokio::sync::watch;
 
+#[allow(unused_imports, reason = "see above")]
 pub(crate) use figure16::{Figure16Plan, figure16};
 
 use crate::error::Error;
 use crate::run::pulse::Pulse;
 use jobs::{Halt, in_parallel};
+use scratch::Scratch;
 use stage::{Setup, on_stage};
 use trial::{Attempt, Player};
 
@@ -113,9 +115,6 @@ pub(crate) struct Progress {
     pub(crate) of: u64,
 }
 
-/// A folder that goes when the work is over, however it ends.
-struct Scratch(PathBuf);
-
 /// What is counted, and shown to whoever waits.
 pub(super) struct Counter<'n> {
     done: AtomicU64,
@@ -141,13 +140,13 @@ pub(crate) fn measure(
     note: &(dyn Fn(Progress) + Sync),
 ) -> Result<Vec<Measured>, Error> {
     plan.check()?;
-    let scratch = Scratch::new(&plan.folder)?;
+    let scratch = Scratch::within(&plan.folder)?;
     let steady = if plan.steady.is_zero() { 0 } else { plan.burdens.len() };
     let each = plan.trials * plan.failures.len() as u64 + steady as u64;
     let counter = Counter { done: AtomicU64::new(0), of: each * plan.timings.len() as u64, note };
     let tasks = plan.tasks();
     let done = in_parallel(&tasks, plan.jobs, stop, |number, task, halt| {
-        work(plan, task, &scratch.0.join(number.to_string()), halt, &counter)
+        work(plan, task, &scratch.join(number), halt, &counter)
     })?;
     let mut measured = vec![Measured::default(); plan.timings.len()];
     for (task, found) in tasks.iter().zip(done) {
@@ -191,14 +190,22 @@ fn work(
         for &burden in plan.burdens.iter().filter(is_mine).filter(|_| !plan.steady.is_zero()) {
             match steady::keep(stage, burden, plan.steady).await? {
                 Some(steady) => found.steady.push(steady),
-                None => found.warnings.push(unsteady(&format!("time under the burden {burden:?}"))),
+                None => found.warnings.push(unsteady(&format!("time under the burden `{}`", burden.name()))),
             }
             counter.count(1);
         }
         Ok(found)
     })?;
     found.warnings.extend(pulse.stop().and_then(|lateness| too_late(lateness, &task.timing)));
+    found.warnings.extend(told_otherwise(plan, &setup)?.filter(|_| !task.has_slow_disks));
     Ok(found)
+}
+
+/// Says so if the system cannot be told the timing exactly.
+fn told_otherwise(plan: &RealPlan, setup: &Setup<'_>) -> Result<Option<String>, Error> {
+    let system = systems::configured(&plan.system, &plan.options).map_err(Error::Input)?;
+    let told = system.tell(&setup.timing).map_err(Error::Input)?;
+    Ok(told.note.map(|note| format!("{} could not be told this exactly: {note}", plan.system)))
 }
 
 /// All failures in turns, so that what the machine does meanwhile befalls them all alike.
@@ -317,25 +324,5 @@ impl Counter<'_> {
     fn count(&self, more: u64) {
         let done = self.done.fetch_add(more, Ordering::Relaxed) + more;
         (self.note)(Progress { done, of: self.of });
-    }
-}
-
-impl Scratch {
-    fn new(folder: &Path) -> Result<Scratch, Error> {
-        let folder = folder
-            .canonicalize()
-            .map_err(|error| Error::Input(format!("cannot use `{}`: {error}", folder.display())))?;
-        let scratch = Scratch(folder.join(format!(".rafture-tune-{}", std::process::id())));
-        std::fs::create_dir_all(&scratch.0)
-            .map_err(|error| Error::Input(format!("cannot make `{}`: {error}", scratch.0.display())))?;
-        clean::clean(&scratch.0)
-            .map_err(|error| Error::Harness(format!("cannot clean up after a former run: {error}")))?;
-        Ok(scratch)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }

@@ -16,6 +16,7 @@ use tokio::time::sleep;
 
 use super::elections::Elections;
 use super::jobs::{Halt, stopped};
+use super::scratch::Scratch;
 use crate::error::Error;
 
 /// How long a node has to say how it is.
@@ -57,10 +58,11 @@ pub(super) struct Stage {
     lives: Vec<u64>,
     /// How often the network was changed.
     changes: u64,
-    folder: PathBuf,
+    /// After the cluster: nodes write no more, and nothing is mounted, when it goes.
+    _folder: Scratch,
 }
 
-/// All members follow one leader in one term, and have all of its log.
+/// All members follow one leader in one term, have all of its log, and are connected with each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Well {
     pub(super) leader: usize,
@@ -78,8 +80,10 @@ pub(super) fn on_stage<R>(
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::harness)?;
     let work = async {
         stage.start_all()?;
-        if stage.become_well(FIRST_PATIENCE + stage.patience()).await?.is_none() {
-            return Err(stage.never_well());
+        let well = stage.become_well(FIRST_PATIENCE + stage.patience()).await?;
+        // One that has leaders and does not keep them is measured as far as it goes; one that has none is not there.
+        if well.is_none() && !stage.elections.has_led() {
+            return Err(stage.never_led());
         }
         act(&mut stage).await
     };
@@ -104,7 +108,7 @@ impl Stage {
                 hosts.reason().trim_start_matches("proxy: ")
             )));
         }
-        std::fs::create_dir_all(setup.folder).map_err(Error::harness)?;
+        let folder = Scratch::at(setup.folder.to_owned()).map_err(Error::harness)?;
         let layout = layout(setup, &hosts);
         let settings = Settings {
             rafture: setup.rafture.to_owned(),
@@ -150,7 +154,7 @@ impl Stage {
             settings,
             lives: vec![0; setup.nodes],
             changes: 0,
-            folder: setup.folder.to_owned(),
+            _folder: folder,
         })
     }
 
@@ -192,6 +196,7 @@ impl Stage {
             self.check_processes()?;
             self.look();
             if let Some(well) = self.elections.settled()
+                && self.is_connected()?
                 && self.is_caught_up(well).await
                 && self.is_still(well)
             {
@@ -212,6 +217,14 @@ impl Stage {
 
     pub(super) fn look(&mut self) {
         self.elections.look(&*self.system);
+    }
+
+    /// Whether every node can speak to every other at once. After a network was spoilt or a node was away, some wait for seconds until
+    /// they try again, and the next leader would be one who cannot reach the others yet.
+    fn is_connected(&mut self) -> Result<bool, Error> {
+        let connected = self.cluster.connected().map_err(Error::harness)?;
+        Ok(connected
+            .is_none_or(|connected| Link::all(self.cluster.len()).all(|link| connected.contains(&link))))
     }
 
     /// Whether all logs are equally long, by the nodes' own word.
@@ -238,21 +251,12 @@ impl Stage {
         }
     }
 
-    fn never_well(&self) -> Error {
+    fn never_led(&self) -> Error {
         let (low, high) = self.timing.election_timeout;
         Error::Harness(format!(
-            "no leader is followed by all nodes with election timeouts of {low:?}..{high:?} (hint: timeouts of ten round trips and more; n1 ends with: {})",
+            "no node leads with election timeouts of {low:?}..{high:?} (hint: timeouts of ten round trips and more; n1 ends with: {})",
             self.cluster.last_words(0)
         ))
-    }
-}
-
-impl Drop for Stage {
-    fn drop(&mut self) {
-        // Before their folders go: a node that is killed writes no more. Nobody is left to hear of it if that fails.
-        let everybody: Vec<usize> = (0..self.cluster.len()).collect();
-        let _ = self.cluster.kill(&everybody);
-        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 

@@ -84,8 +84,7 @@ fn impose(stage: &mut Stage, burden: Burden) -> Result<(), Error> {
             let mut links = stage.links.clone();
             for link in Link::all(stage.cluster.len()) {
                 let condition = links.entry(link).or_default();
-                // What chance adds on both accounts adds up, which is no field of a condition of which the greater counts.
-                *condition = Condition { jitter: condition.jitter + jitter, ..condition.and(more) };
+                *condition = condition.and(more);
             }
             let seed = stage.network_seed();
             stage.cluster.condition(links, seed).map_err(Error::harness)

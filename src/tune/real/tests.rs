@@ -54,15 +54,19 @@ fn plan(system: &str, folder: &Path) -> RealPlan {
 }
 
 /// Measures in a folder of its own, in which nothing may be left then.
-fn measured(plan: impl Fn(&Path) -> RealPlan, stop: bool) -> Result<Vec<Measured>, Error> {
+fn measured(plan: impl Fn(&Path) -> RealPlan) -> Vec<Measured> {
     let folder = tempfile::tempdir().expect("a folder");
-    let (_keep, stop) = watch::channel(stop);
-    let found = measure(&plan(folder.path()), &stop, &nothing);
-    let left: Vec<_> = std::fs::read_dir(folder.path()).expect("a folder").collect();
-    assert!(left.is_empty(), "{left:?}");
-    let mark = folder.path().display().to_string();
-    assert_eq!(processes_with(&mark), Vec::<String>::new());
+    let (_keep, stop) = watch::channel(false);
+    let found = measure(&plan(folder.path()), &stop, &nothing).expect("it can be measured");
+    check_nothing_is_left(folder.path());
     found
+}
+
+/// Neither a file, nor a node that has its files there.
+fn check_nothing_is_left(folder: &Path) {
+    let left: Vec<_> = std::fs::read_dir(folder).expect("a folder").collect();
+    assert!(left.is_empty(), "{left:?}");
+    assert_eq!(processes_with(&folder.display().to_string()), Vec::<String>::new());
 }
 
 /// Processes that were started with these words among their arguments.
@@ -77,7 +81,7 @@ fn check_trials(system: &str) {
     if let Some(lack) = lack(system) {
         return skip(&lack);
     }
-    let found = measured(|folder| plan(system, folder), false).expect("trials");
+    let found = measured(|folder| plan(system, folder));
     let trials = &found[0].trials;
     assert_eq!(trials.len(), 8, "{:?}", found[0].warnings);
     for trial in trials {
@@ -121,7 +125,7 @@ fn elections_without_cause_are_counted_under_every_burden() {
         jobs: 2,
         ..plan("rafture", folder)
     };
-    let found = measured(steady, false).expect("steady time");
+    let found = measured(steady);
     let names: Vec<&str> = found[0].steady.iter().map(|steady| steady.burden.as_str()).collect();
     let mut sorted = names.clone();
     sorted.sort_unstable();
@@ -157,12 +161,20 @@ fn two_servers_of_figure_16_cannot_win() {
 }
 
 #[test]
-fn who_is_stopped_leaves_nothing() {
+fn who_is_stopped_in_the_middle_leaves_nothing() {
     if let Some(lack) = lack("rafture") {
         return skip(&lack);
     }
-    let error = measured(|folder| plan("rafture", folder), true).expect_err("it was stopped");
+    let folder = tempfile::tempdir().expect("a folder");
+    let (call, stop) = watch::channel(false);
+    let plan = RealPlan { trials: 1000, ..plan("rafture", folder.path()) };
+    // The first trial is over: nodes run, and the next one has begun.
+    let note = |_| {
+        call.send_replace(true);
+    };
+    let error = measure(&plan, &stop, &note).expect_err("it was stopped");
     assert_eq!(error.to_string(), "stopped before it was done");
+    check_nothing_is_left(folder.path());
 }
 
 #[test]

@@ -61,7 +61,8 @@ impl<'s> Player<'s> {
             if self.connect(Some(well.leader)).await.is_err() {
                 continue;
             }
-            if let Some(figures) = self.strike(failure, well).await? {
+            let quiet_ns = self.stage.elections.latest_ns();
+            if let Some(figures) = self.strike(failure, well, quiet_ns).await? {
                 return Ok(Attempt::Made { figures, disturbed });
             }
         }
@@ -73,9 +74,15 @@ impl<'s> Player<'s> {
         self.writers.renew(&**system, layout, without).await
     }
 
-    /// A leader that all follow fails at a moment by chance; gives what follows, unless it was no trial.
-    pub(super) async fn strike(&mut self, failure: Failure, well: Well) -> Result<Option<Figures>, Error> {
-        self.await_moment().await;
+    /// A leader that all follow fails at a moment by chance; gives what follows, unless it was no trial. Since `quiet_ns` followers hear
+    /// heartbeats and nothing else.
+    pub(super) async fn strike(
+        &mut self,
+        failure: Failure,
+        well: Well,
+        quiet_ns: u64,
+    ) -> Result<Option<Figures>, Error> {
+        self.await_moment(quiet_ns).await;
         if !self.stage.is_still(well) {
             return Ok(None);
         }
@@ -92,12 +99,12 @@ impl<'s> Player<'s> {
         Ok(is_trial.then_some(figures))
     }
 
-    /// Every moment between two heartbeats is as likely as any other. The first interval is waited out: what followers hear at the end
-    /// of an election comes at other times than heartbeats.
-    async fn await_moment(&mut self) {
+    /// Every moment between two heartbeats is as likely as any other. The first interval is waited out: elections and entries come at
+    /// other times than heartbeats, and followers count from what they heard last.
+    async fn await_moment(&mut self, quiet_ns: u64) {
         let heartbeat = self.stage.timing.heartbeat;
-        let settled_ns = self.stage.elections.latest_ns() + heartbeat.as_nanos() as u64;
-        let rest = Duration::from_nanos(settled_ns.saturating_sub(monotonic_ns()));
+        let steady_ns = quiet_ns + heartbeat.as_nanos() as u64;
+        let rest = Duration::from_nanos(steady_ns.saturating_sub(monotonic_ns()));
         let share: f64 = self.random.random();
         sleep_until(Instant::now() + rest + heartbeat.mul_f64(share)).await;
     }
@@ -108,7 +115,7 @@ impl<'s> Player<'s> {
         let Player { stage, writers, .. } = self;
         let delay = stage.timing.election_timeout.1;
         let Stage { system, cluster, elections, .. } = &mut **stage;
-        let proof = failure::bites(cluster, failure, failed.was.leader, delay);
+        let proof = failure::network_has_failed(cluster, failure, failed.was.leader, delay);
         let watching = async {
             let deadline = Instant::now() + patience;
             let mut ticks = interval(STEP);
@@ -117,7 +124,8 @@ impl<'s> Player<'s> {
             for step in 0.. {
                 ticks.tick().await;
                 elections.look(&**system);
-                let written = figures.write_ns.or_else(|| Some(writers.first_success()? - failed.at_ns));
+                let since = |at_ns: u64| at_ns.saturating_sub(failed.at_ns);
+                let written = figures.write_ns.or_else(|| writers.first_success().map(since));
                 figures = Figures { write_ns: written, ..Figures::of(elections.seen(), failed) };
                 let is_over = figures.write_ns.is_some() && figures.heartbeat_ns.is_some();
                 if is_over || Instant::now() > deadline {
@@ -129,8 +137,9 @@ impl<'s> Player<'s> {
             }
             figures
         };
-        let (figures, bit) = tokio::join!(watching, proof);
-        Ok((figures, bit?))
+        let (figures, is_struck) = tokio::join!(watching, proof);
+        let is_struck = is_struck? && failure::process_has_failed(cluster, failure, failed.was.leader)?;
+        Ok((figures, is_struck))
     }
 }
 
@@ -141,7 +150,7 @@ fn try_writes(writers: &mut Writers, step: u64, leads: Option<usize>, failed: us
     if let Some(leader) = leads.filter(|&leader| leader != failed) {
         writers.begin(leader);
     }
-    if step % STEPS_PER_MEMBER == 0 {
+    if step.is_multiple_of(STEPS_PER_MEMBER) {
         let turn = (step / STEPS_PER_MEMBER) % (count - 1);
         writers.begin(((failed as u64 + 1 + turn) % count) as usize);
     }
