@@ -9,15 +9,20 @@ use std::time::Duration;
 
 use rafture_nemesis::hosts::NetworkChoice;
 use rafture_reports::tune::statistics::quantile;
-use rafture_reports::tune::{Beside, Curve, CurvePoint, Elections, Failure, Timing, Trial};
+use rafture_reports::tune::{
+    Beside, Curve, CurvePoint, Elections, Failure, NetworkFacts, Source, Timing, Trial,
+};
 use rafture_sim::elections::{self, Delay, LinkSpec, Setup};
 use tokio::sync::watch;
 
 use super::arguments::TuneArguments;
+use super::network::Network;
 use super::real::{Figure16Plan, Progress, figure16 as measure};
 use super::simulated::{many, seed, told};
 use crate::error::Error;
 
+/// As in the paper.
+const SERVERS: usize = 5;
 const PERCENTILES: [f64; 6] = [5.0, 25.0, 50.0, 75.0, 90.0, 99.0];
 
 /// A curve as published: percentiles in milliseconds, measured in the figure's vector graphics.
@@ -60,8 +65,10 @@ const LINK: Delay = Delay { base_ns: 290_000, tail_ns: 440_000 };
 const SYNC: Delay = Delay { base_ns: 360_000, tail_ns: 2_450_000 };
 const BEFORE_FIRST: Delay = Delay { base_ns: 3_070_000, tail_ns: 1_270_000 };
 
-/// One way between real servers. Their disks are quicker than the paper's, and they send before they store; so longer ways make up for it.
-const ONE_WAY: Duration = Duration::from_micros(2600);
+/// One way between real servers, and how much longer it may be. Their disks are quicker than the paper's, and they send before they
+/// store; so longer ways make up for it.
+const ONE_WAY: Duration = Duration::from_micros(1300);
+const JITTER: Duration = Duration::from_micros(1000);
 /// Simulated crashes for each curve; for the one without randomness, fewer: each takes a minute of virtual time.
 const SIMULATED: u64 = 20_000;
 const SIMULATED_WITHOUT_RANDOMNESS: u64 = 300;
@@ -90,6 +97,7 @@ pub(super) fn figure16(
             curves: measured.iter().map(|&place| PUBLISHED[place].timing()).collect(),
             trials: arguments.trials,
             one_way: ONE_WAY,
+            jitter: JITTER,
             seed: arguments.seed,
             network: arguments.network.parse::<NetworkChoice>().map_err(Error::Input)?,
             jobs: arguments.jobs,
@@ -109,11 +117,19 @@ pub(super) fn figure16(
             false => published.simulate(place, arguments.seed),
         };
         let twin = PUBLISHED.iter().position(|other| other.range == published.range).unwrap_or(place);
-        let real: Vec<Trial> = trials.iter().filter(|trial| trial.candidate == twin).copied().collect();
+        let is_mine = |trial: &&Trial| (trial.candidate, trial.source) == (twin, Source::Real);
+        let real: Vec<Trial> = trials.iter().filter(is_mine).copied().collect();
         curves.push(published.beside(place, arguments.seed, &real, &simulated));
         trials.extend(simulated);
     }
     Ok(Found { curves, trials, warnings })
+}
+
+/// The network of real servers, and how that of simulated ones came about.
+pub(super) fn network() -> NetworkFacts {
+    let mut facts = Network::uniform(SERVERS, 2 * ONE_WAY, JITTER, 0.0).facts();
+    facts.words += " between real servers; simulated ones have what was inferred from the published curves";
+    facts
 }
 
 /// The lower panel repeats the upper one's last curve.
@@ -133,7 +149,7 @@ impl Published {
     fn setup(&self, link: Delay, sync: Delay, before_first: Delay) -> Setup {
         let ns = self.range.map(|ms| (ms * 1e6) as u64);
         let link = LinkSpec { delay: link, loss: 0.0 };
-        let mut setup = Setup::uniform(5, (ns[0], ns[1]), ns[0] / 2, link);
+        let mut setup = Setup::uniform(SERVERS, (ns[0], ns[1]), ns[0] / 2, link);
         (setup.pre_vote, setup.short_logs) = (false, 2);
         (setup.sync, setup.before_first) = (sync, before_first);
         setup
@@ -149,7 +165,7 @@ impl Published {
 
     /// What this project's own node must come to in the set-up of the real trials, where it differs from the paper's.
     fn expected(&self, place: usize, of: u64) -> Vec<f64> {
-        let way = Delay { base_ns: ONE_WAY.as_nanos() as u64, tail_ns: 100_000 };
+        let way = Delay { base_ns: ONE_WAY.as_nanos() as u64, tail_ns: JITTER.as_nanos() as u64 };
         let setup = self.setup(way, Delay { base_ns: 300_000, tail_ns: 200_000 }, Delay::default());
         let found = many(&setup, elections::Failure::Kill, seed(of, place, 17), SIMULATED / 4);
         let mut ms: Vec<f64> =

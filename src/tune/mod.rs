@@ -113,6 +113,7 @@ impl Work<'_> {
     fn carry_out(&self, started: SystemTime) -> Result<(Tuning, Vec<Trial>), Error> {
         let mut tuning = self.record(started);
         if self.arguments.figure16 {
+            (tuning.network, tuning.nodes) = (figure16::network(), 5);
             let bar = progress_bar("crashes");
             let note = |progress: Progress| show(&bar, progress);
             let found = figure16::figure16(self.arguments, self.folder, &self.stop, &note)?;
@@ -123,6 +124,7 @@ impl Work<'_> {
         if !self.plan.studies.is_empty() {
             let trials = (self.arguments.simulated_trials / STUDY_SHARE).max(100);
             let study = |name: &&str| studies::study(name, self.arguments.seed, trials);
+            tuning.network.words = "as each question has it".into();
             tuning.studies = self.plan.studies.iter().map(study).collect();
             return Ok((tuning, Vec::new()));
         }

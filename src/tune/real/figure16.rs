@@ -39,6 +39,8 @@ pub(crate) struct Figure16Plan {
     pub(crate) trials: u64,
     /// How long a packet is under way between two servers.
     pub(crate) one_way: Duration,
+    /// How much longer by chance, on average.
+    pub(crate) jitter: Duration,
     /// Decides when leaders crash and who cannot win.
     pub(crate) seed: u64,
     /// Where nodes live.
@@ -74,7 +76,7 @@ fn draw(
     halt: Halt,
     counter: &Counter<'_>,
 ) -> Result<Measured, Error> {
-    let condition = Condition { delay: plan.one_way, ..Condition::default() };
+    let condition = Condition { delay: plan.one_way, jitter: plan.jitter, ..Condition::default() };
     let links: BTreeMap<Link, Condition> = match plan.one_way.is_zero() {
         true => BTreeMap::new(),
         false => Link::all(NODES).map(|link| (link, condition)).collect(),

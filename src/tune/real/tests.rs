@@ -145,6 +145,7 @@ fn two_servers_of_figure_16_cannot_win() {
         curves: vec![Timing { heartbeat_ms: 75.0, election_timeout_ms: [150.0, 300.0] }],
         trials: 2,
         one_way: Duration::from_millis(3),
+        jitter: Duration::ZERO,
         seed: 1,
         network: NetworkChoice::Netns,
         jobs: 1,
