@@ -23,7 +23,7 @@ pub(super) fn study(lab: &mut Lab) -> Study {
     let (split_before, split_after) = first_last(&among_all, |outage| outage.split[0]);
     let findings = vec![
         format!(
-            "Where all links are skewed alike and the round trip stays 40 ms, the median outage goes {} and split votes go from {split_before:.1} to {split_after:.1} % as the slower way takes all of it: an election is round trips, and these have not changed.",
+            "Where all links are skewed alike and the round trip stays 40 ms, the median outage goes {} as the slower way takes all of it, and split votes go from {split_before:.1} to {split_after:.1} %: what an election takes is round trips, which have not changed, but whether others stand meanwhile is decided by the longer way alone.",
             from_to(before, after, "ms")
         ),
         format!(

@@ -8,7 +8,7 @@ use super::{Lab, MEMBERS, Outage, chart, first_last, from_to, line, outage_chart
 /// How far clocks are off at most, in percent; members are spread evenly from too slow to too fast.
 const SPREADS: [f64; 6] = [0.0, 1.0, 5.0, 10.0, 25.0, 50.0];
 /// How many times as fast as it should be a clock is.
-const SPEEDS: [f64; 8] = [1.0, 2.0, 3.0, 3.5, 4.0, 4.5, 5.0, 6.0];
+const SPEEDS: [f64; 8] = [1.0, 2.0, 3.0, 4.0, 5.0, 5.5, 6.0, 7.0];
 
 pub(super) fn study(lab: &mut Lab) -> Study {
     let spread: Vec<Outage> = SPREADS.map(|percent| lab.outage(&spread_over(percent))).into();
@@ -24,17 +24,21 @@ pub(super) fn study(lab: &mut Lab) -> Study {
     ];
     let begins = |rates: &[[f64; 3]]| {
         let first = SPEEDS.iter().zip(rates).find(|(_, [rate, ..])| *rate > 0.0);
-        first.map_or("never up to six".to_owned(), |(speed, _)| format!("from {speed} on"))
+        first.map_or("not at seven times, either".to_owned(), |(speed, _)| {
+            format!("from {speed} times its speed on")
+        })
     };
     let (before, after) = first_last(&spread, |outage| outage.p50[0]);
+    let (late_before, late_after) = first_last(&spread, |outage| outage.p99[0]);
     let (split_before, split_after) = first_last(&spread, |outage| outage.split[0]);
     let findings = vec![
         format!(
-            "Clocks that are up to 50 % off, some fast and some slow, change the median outage {} and split votes from {split_before:.2} to {split_after:.2} %: who is fast stands earlier, and more surely alone. Real clocks are off by a thousandth of that.",
-            from_to(before, after, "ms")
+            "Clocks that are up to 50 % off, some fast and some slow, change the median outage {}, the 99th percentile {} and split votes from {split_before:.2} to {split_after:.2} %. Real clocks are off by less than a thousandth of that.",
+            from_to(before, after, "ms"),
+            from_to(late_before, late_after, "ms")
         ),
         format!(
-            "Leaders that are well are deposed when a follower's clock is so fast that its timeout passes between two heartbeats: with five heartbeats in the shortest timeout, by one follower without PreVote {} times its speed, with PreVote {}; by a fast majority {}.",
+            "Leaders that are well are deposed when a follower's clock is so fast that its timeout passes between two heartbeats: with five heartbeats in the shortest timeout, by one follower without PreVote {}, with PreVote {}; by a fast majority {}.",
             begins(&lines[1].1),
             begins(&lines[0].1),
             begins(&lines[2].1)

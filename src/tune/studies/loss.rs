@@ -44,7 +44,7 @@ pub(super) fn study(lab: &mut Lab) -> Study {
             at_ten(&with, 3)
         ),
         format!(
-            "Over datagrams and without PreVote it is {:.0}, {:.0}, {:.1} and {:.1}: each further heartbeat that has to be missed makes it rarer by the share of packets that are lost, as Huang and others measured in 2018.",
+            "Over datagrams and without PreVote it is {:.0}, {:.0}, {:.1} and {:.1}: there, nothing has to wait behind what is lost.",
             at_ten(&gone, 0),
             at_ten(&gone, 1),
             at_ten(&gone, 2),

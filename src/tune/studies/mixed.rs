@@ -17,18 +17,18 @@ pub(super) fn study(lab: &mut Lab) -> Study {
     let uniform = lab.outage(&usual());
     let stairs = lab.outage(&stairs());
     let at = |count: usize| (mixed[count].p50[0], mixed[count].p99[0], mixed[count].split[0]);
-    let (none, one, all) = (at(0), at(1), at(MEMBERS));
+    let (none, one, three, all) = (at(0), at(1), at(3), at(MEMBERS));
     let findings = vec![
         format!(
             "With timeouts from 300 to 600 ms for all, half of the outages are over after {:.0} ms and 99 of 100 after {:.0} ms, {:.1} % of first votes split; with 150 to 300 ms for all after {:.0} and {:.0} ms, {:.1} % split.",
             none.0, none.1, none.2, all.0, all.1, all.2
         ),
         format!(
-            "One member with the shorter range is worth nearly as much as all: {:.0} and {:.0} ms, {:.1} % split, as long as it is not the leader that fails, and has all of the log.",
-            one.0, one.1, one.2
+            "One member with the shorter range gains little or nothing: {:.0} and {:.0} ms, {:.1} % split. The others help nobody to depose a leader until their own shortest timeout has passed since they heard it, so it is refused until then. It takes a majority: with three of five it is {:.0} and {:.0} ms, {:.1} % split.",
+            one.0, one.1, one.2, three.0, three.1, three.2
         ),
         format!(
-            "Ranges of 20 ms that stand beside each other like stairs, from 150 ms on, give {:.0} and {:.0} ms and {:.2} % split, where one range for all from 150 to 300 ms gives {:.0} and {:.0} ms and {:.2} %: an order of succession beats chance, as long as the first in line is well.",
+            "Ranges of 20 ms that stand beside each other like stairs, from 150 ms on, give {:.0} and {:.0} ms and {:.2} % split, where one range for all from 150 to 300 ms gives {:.0} and {:.0} ms and {:.2} %: an order of succession is no better than chance, since the first in line is refused until a majority waits no longer",
             stairs.p50[0], stairs.p99[0], stairs.split[0], uniform.p50[0], uniform.p99[0], uniform.split[0]
         ),
     ];
