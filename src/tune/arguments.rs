@@ -12,6 +12,9 @@ use super::studies;
 use crate::duration::{Range, Span};
 use crate::error::Error;
 
+/// A round trip where nobody says: between machines in one place.
+const RTT: Duration = Duration::from_millis(1);
+
 /// Measure election timeouts and recommend
 ///
 /// Leaders fail again and again, on real processes and in simulation of the same core, for one candidate after the other: what an election timeout
@@ -27,12 +30,12 @@ pub struct TuneArguments {
     /// Members; a matrix brings its own number
     #[arg(long)]
     pub(super) nodes: Option<usize>,
-    /// Round trip between any two members
-    #[arg(long, default_value = "1ms")]
-    pub(super) rtt: Span,
-    /// What chance adds to one way, on average (exponential)
-    #[arg(long, default_value = "0ms")]
-    pub(super) jitter: Span,
+    /// Round trip between any two members; 1ms unless something else says what the network is like
+    #[arg(long)]
+    pub(super) rtt: Option<Span>,
+    /// What chance adds to one way, on average (exponential); none by default
+    #[arg(long)]
+    pub(super) jitter: Option<Span>,
     /// Share of packets that are lost: `1%` or 0.01
     #[arg(long, default_value = "0", value_parser = share)]
     pub(super) loss: f64,
@@ -81,8 +84,8 @@ pub struct TuneArguments {
     /// Only simulate
     #[arg(long)]
     pub(super) sim: bool,
-    /// Measure and simulate the Raft paper's Figure 16 instead, beside what was published
-    #[arg(long, conflicts_with_all = ["study", "candidates"])]
+    /// Measure and simulate the Raft paper's Figure 16 instead, beside what was published; with --candidates, only those of its curves
+    #[arg(long, conflicts_with_all = ["study", "matrix", "hosts", "nodes"])]
     pub(super) figure16: bool,
     /// Simulate a question that Raft's dissertation leaves open instead, or `all` of them
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
@@ -141,8 +144,11 @@ impl TuneArguments {
             self.stalls >= 0.0 && self.stalls <= 1e6 && !self.stall.0.is_zero(),
             "a process stands still 0 to 1000000 times an hour, for longer than nothing (hint: --stalls 60 --stall 20ms)",
         )?;
-        demand(self.jitter.0 <= Duration::from_secs(10), "at most 10s of jitter (hint: --jitter 1ms)")?;
-        demand(self.rtt.0 <= Duration::from_secs(60), "a round trip of at most 60s (hint: --rtt 1ms)")?;
+        demand(self.jitter() <= Duration::from_secs(10), "at most 10s of jitter (hint: --jitter 1ms)")?;
+        demand(
+            self.rtt.is_none_or(|rtt| rtt.0 <= Duration::from_secs(60)),
+            "a round trip of at most 60s (hint: --rtt 1ms)",
+        )?;
         demand(
             self.target_outage.is_none_or(|target| !target.0.is_zero()),
             "an outage always takes some time (hint: --target-outage 500ms)",
@@ -150,7 +156,8 @@ impl TuneArguments {
         let network = self.network()?;
         let failures = self.failures.iter().map(|name| name.failure());
         Ok(Plan {
-            timings: self.timings(&network)?,
+            // The paper's figure has times of its own.
+            timings: if self.figure16 { Vec::new() } else { self.timings(&network)? },
             network,
             failures: Failure::ALL
                 .into_iter()
@@ -169,10 +176,19 @@ impl TuneArguments {
         }
     }
 
+    fn jitter(&self) -> Duration {
+        self.jitter.map_or(Duration::ZERO, |jitter| jitter.0)
+    }
+
     fn network(&self) -> Result<Network, Error> {
         let network = match (&self.matrix, &self.hosts[..]) {
-            (Some(matrix), _) => Network::matrix(matrix, self.jitter.0, self.loss)?,
-            (None, []) => Network::uniform(self.nodes.unwrap_or(5), self.rtt.0, self.jitter.0, self.loss),
+            (Some(matrix), _) => Network::matrix(matrix, self.jitter(), self.loss)?,
+            (None, []) => Network::uniform(
+                self.nodes.unwrap_or(5),
+                self.rtt.map_or(RTT, |rtt| rtt.0),
+                self.jitter(),
+                self.loss,
+            ),
             (None, hosts) if hosts.len() < 3 => {
                 return Err(Error::Input(format!(
                     "{} hosts (hint: one for each member, 3 at least)",

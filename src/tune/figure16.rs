@@ -19,6 +19,7 @@ use super::arguments::TuneArguments;
 use super::network::Network;
 use super::real::{Figure16Plan, Progress, figure16 as measure};
 use super::simulated::{many, seed, told};
+use crate::duration::Range;
 use crate::error::Error;
 
 /// As in the paper.
@@ -90,14 +91,17 @@ pub(super) fn figure16(
     let mut trials = Vec::new();
     let mut warnings = Vec::new();
     // Without randomness a curve takes hours, and the last one is there twice.
+    let asked = asked(arguments)?;
+    let way = Way::of(arguments);
     let is_measured = |published: &Published| published.range[0] < published.range[1] && !is_again(published);
-    let measured: Vec<usize> = (0..PUBLISHED.len()).filter(|&place| is_measured(&PUBLISHED[place])).collect();
+    let measured: Vec<usize> =
+        asked.iter().copied().filter(|&place| is_measured(&PUBLISHED[place])).collect();
     if !arguments.sim {
         let plan = Figure16Plan {
             curves: measured.iter().map(|&place| PUBLISHED[place].timing()).collect(),
             trials: arguments.trials,
-            one_way: ONE_WAY,
-            jitter: JITTER,
+            one_way: way.least,
+            jitter: way.jitter,
             seed: arguments.seed,
             network: arguments.network.parse::<NetworkChoice>().map_err(Error::Input)?,
             jobs: arguments.jobs,
@@ -111,7 +115,8 @@ pub(super) fn figure16(
         }
     }
     let mut curves = Vec::new();
-    for (place, published) in PUBLISHED.iter().enumerate() {
+    for place in asked {
+        let published = &PUBLISHED[place];
         let simulated = match arguments.real {
             true => Vec::new(),
             false => published.simulate(place, arguments.seed),
@@ -119,17 +124,55 @@ pub(super) fn figure16(
         let twin = PUBLISHED.iter().position(|other| other.range == published.range).unwrap_or(place);
         let is_mine = |trial: &&Trial| (trial.candidate, trial.source) == (twin, Source::Real);
         let real: Vec<Trial> = trials.iter().filter(is_mine).copied().collect();
-        curves.push(published.beside(place, arguments.seed, &real, &simulated));
+        curves.push(published.beside((place, arguments.seed, way), &real, &simulated));
         trials.extend(simulated);
     }
     Ok(Found { curves, trials, warnings })
 }
 
 /// The network of real servers, and how that of simulated ones came about.
-pub(super) fn network() -> NetworkFacts {
-    let mut facts = Network::uniform(SERVERS, 2 * ONE_WAY, JITTER, 0.0).facts();
+pub(super) fn network(arguments: &TuneArguments) -> NetworkFacts {
+    let way = Way::of(arguments);
+    let mut facts = Network::uniform(SERVERS, 2 * way.least, way.jitter, 0.0).facts();
     facts.words += " between real servers; simulated ones have what was inferred from the published curves";
     facts
+}
+
+/// One way between real servers: at least, and how much longer on average.
+#[derive(Clone, Copy)]
+struct Way {
+    least: Duration,
+    jitter: Duration,
+}
+
+impl Way {
+    fn of(arguments: &TuneArguments) -> Way {
+        Way {
+            least: arguments.rtt.map_or(ONE_WAY, |rtt| rtt.0 / 2),
+            jitter: arguments.jitter.map_or(JITTER, |jitter| jitter.0),
+        }
+    }
+}
+
+/// The places of the curves that were asked for; all of them if none was named.
+fn asked(arguments: &TuneArguments) -> Result<Vec<usize>, Error> {
+    let is_of = |published: &Published, range: &Range| {
+        published.range == [range.low, range.high].map(|bound| bound.as_secs_f64() * 1e3)
+    };
+    let unknown =
+        arguments.candidates.iter().find(|range| !PUBLISHED.iter().any(|curve| is_of(curve, range)));
+    if let Some(range) = unknown {
+        let names = PUBLISHED.map(|curve| format!("{}ms..{}ms", curve.range[0], curve.range[1]));
+        return Err(Error::Input(format!(
+            "Figure 16 has no curve of {range} (hint: some of {})",
+            names.join(", ")
+        )));
+    }
+    let is_asked = |place: &usize| {
+        arguments.candidates.is_empty()
+            || arguments.candidates.iter().any(|range| is_of(&PUBLISHED[*place], range))
+    };
+    Ok((0..PUBLISHED.len()).filter(is_asked).collect())
 }
 
 /// The lower panel repeats the upper one's last curve.
@@ -164,8 +207,8 @@ impl Published {
     }
 
     /// What this project's own node must come to in the set-up of the real trials, where it differs from the paper's.
-    fn expected(&self, place: usize, of: u64) -> Vec<f64> {
-        let way = Delay { base_ns: ONE_WAY.as_nanos() as u64, tail_ns: JITTER.as_nanos() as u64 };
+    fn expected(&self, place: usize, of: u64, way: Way) -> Vec<f64> {
+        let way = Delay { base_ns: way.least.as_nanos() as u64, tail_ns: way.jitter.as_nanos() as u64 };
         let setup = self.setup(way, Delay { base_ns: 300_000, tail_ns: 200_000 }, Delay::default());
         let found = many(&setup, elections::Failure::Kill, seed(of, place, 17), SIMULATED / 4);
         let mut ms: Vec<f64> =
@@ -174,14 +217,14 @@ impl Published {
         ms
     }
 
-    fn beside(&self, place: usize, of: u64, real: &[Trial], simulated: &[Trial]) -> Curve {
+    fn beside(&self, (place, of, way): (usize, u64, Way), real: &[Trial], simulated: &[Trial]) -> Curve {
         let sorted = |trials: &[Trial]| {
             let mut ms: Vec<f64> = trials.iter().filter_map(|trial| trial.heartbeat_ms).collect();
             ms.sort_by(f64::total_cmp);
             ms
         };
         let (real_ms, simulated_ms) = (sorted(real), sorted(simulated));
-        let expected = if real_ms.is_empty() { Vec::new() } else { self.expected(place, of) };
+        let expected = if real_ms.is_empty() { Vec::new() } else { self.expected(place, of, way) };
         let points = PERCENTILES.into_iter().zip(self.ms).filter_map(|(percentile, published)| {
             let published_ms = published?;
             let point = Point { percentile, published_ms };

@@ -113,7 +113,7 @@ impl Work<'_> {
     fn carry_out(&self, started: SystemTime) -> Result<(Tuning, Vec<Trial>), Error> {
         let mut tuning = self.record(started);
         if self.arguments.figure16 {
-            (tuning.network, tuning.nodes) = (figure16::network(), 5);
+            (tuning.network, tuning.nodes) = (figure16::network(self.arguments), 5);
             let bar = progress_bar("crashes");
             let note = |progress: Progress| show(&bar, progress);
             let found = figure16::figure16(self.arguments, self.folder, &self.stop, &note)?;
