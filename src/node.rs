@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use rafture_node::raft::{Limits, NodeId};
 use rafture_node::rules::{Defect, Rules};
 use rafture_node::server::{self, Member, Membership, NodeError, Options};
+use rafture_node::storage::SEGMENT_BYTES;
 
 use crate::duration::{Range, Span};
 use crate::error::Error;
@@ -46,6 +47,9 @@ pub struct NodeArguments {
     /// Make a snapshot when so many bytes of entries have gathered behind the last
     #[arg(long, default_value_t = 64 << 20, value_name = "BYTES")]
     snapshot_bytes: u64,
+    /// Make segments of the log of so many bytes; each is filled with zeros ahead of its time, and one at every start
+    #[arg(long, default_value_t = SEGMENT_BYTES, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(64 << 10..))]
+    segment_bytes: u64,
     /// Refuse writes while so many bytes of entries are not yet committed
     #[arg(long, default_value_t = Limits::DEFAULT.uncommitted_bytes_max, value_name = "BYTES")]
     uncommitted_bytes: u64,
@@ -127,6 +131,7 @@ pub fn node(arguments: NodeArguments) -> Result<(), Error> {
         pre_vote: arguments.pre_vote == Switch::On,
         lease_drift: arguments.lease,
         snapshot_bytes: arguments.snapshot_bytes.max(1),
+        segment_bytes: arguments.segment_bytes,
         limits: Limits { uncommitted_bytes_max: arguments.uncommitted_bytes, ..Limits::DEFAULT },
         busy_poll: arguments.busy_poll.0,
         lazy_sync: arguments.lazy_sync.0,

@@ -134,6 +134,49 @@ fn connections_of_one_node_are_broken_off_at_both_ends() {
     });
 }
 
+/// A link counts as connected while the way from its sender carries, in that direction.
+#[test]
+fn connections_between_nodes_are_listed_unless_something_has_to_be_sent_again() {
+    with_hosts(NetworkChoice::Netns, 3, |mut hosts| {
+        let end = echo(&hosts, 1);
+        let connected = |hosts: &mut Hosts| hosts.connected().expect("a list").expect("namespaces tell");
+        assert_eq!(connected(&mut hosts), BTreeSet::new());
+        let mut stream = connect(&hosts, 0, 1);
+        let way = Link { from: 0, to: 1 };
+        assert_eq!(connected(&mut hosts), BTreeSet::from([way]));
+        hosts.cut(&BTreeSet::from([way])).expect("a cut");
+        stream.write_all(b"x").expect("room in the socket");
+        await_that(|| connected(&mut hosts).is_empty(), "it is sent again");
+        hosts.cut(&BTreeSet::new()).expect("healing");
+        await_that(|| connected(&mut hosts).contains(&way), "it is there");
+        drop(stream);
+        end.join().expect("it ends");
+    });
+}
+
+fn await_that(mut holds: impl FnMut() -> bool, what: &str) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !holds() {
+        assert!(Instant::now() < deadline, "not within 10 s: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_few_datagrams_tell_how_late_a_link_is() {
+    with_hosts(NetworkChoice::Netns, 2, |mut hosts| {
+        let late = Duration::from_millis(40);
+        let condition = Condition { delay: late, ..Condition::default() };
+        let link = Link { from: 0, to: 1 };
+        hosts.condition(BTreeMap::from([(link, condition)]), 1).expect("a condition");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let links = BTreeSet::from([link, link.reversed()]);
+        let found = runtime.block_on(hosts.sample(&links, 2, Duration::from_secs(5))).expect("a sample");
+        assert_eq!((found.sent, found.lost()), (4, 0));
+        assert_eq!(found.took.iter().filter(|took| **took >= late).count(), 2, "{:?}", found.took);
+    });
+}
+
 /// The connection that node `from` opens to node `to`.
 fn connect(hosts: &Hosts, from: usize, to: usize) -> TcpStream {
     let namespace = hosts.namespace(from).map(|namespace| namespace.try_clone_to_owned().expect("a copy"));

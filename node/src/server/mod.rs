@@ -30,7 +30,7 @@ use tokio::sync::mpsc;
 use crate::raft::{Config, Configuration, Limits, NodeId};
 use crate::replica::{Replica, ReplicaOptions};
 use crate::rules::Rules;
-use crate::storage::{Folder, Lock, SEGMENT_BYTES, Storage, StorageError, StorageOptions};
+use crate::storage::{Folder, Lock, Storage, StorageError, StorageOptions};
 use clock::clock;
 use inbox::Inbox;
 use member::{Asked, Member as Working};
@@ -67,6 +67,8 @@ pub struct Options {
     pub lease_drift: Option<f64>,
     /// A snapshot is made when so many bytes of entries have gathered behind the last.
     pub snapshot_bytes: u64,
+    /// Bytes of a segment of its log, which is made of zeros ahead of its time.
+    pub segment_bytes: u64,
     /// How much may be on its way, or wait.
     pub limits: Limits,
     /// How long it looks for what comes next before it sleeps, while things come quickly; zero to sleep at once.
@@ -142,8 +144,9 @@ async fn serve(options: Options) -> Result<(), NodeError> {
     let Membership { id, cluster, .. } = options.membership;
     let _lock = Lock::take(&options.data)?;
     let mut folder = Folder::open(&options.data);
-    folder.prepare(SEGMENT_BYTES, options.rules.log_is_synced).map_err(failed("start a thread"))?;
-    let storage_options = StorageOptions { node: id, segment_bytes: SEGMENT_BYTES, rules: options.rules };
+    folder.prepare(options.segment_bytes, options.rules.log_is_synced).map_err(failed("start a thread"))?;
+    let storage_options =
+        StorageOptions { node: id, segment_bytes: options.segment_bytes, rules: options.rules };
     let (storage, opened) = Storage::open(folder, storage_options)?;
     if opened.torn_bytes > 0 {
         eprintln!("{id}: cleared {} bytes that a crash had left unfinished", opened.torn_bytes);

@@ -16,7 +16,7 @@ use rand::RngExt;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use super::jobs::{Halt, in_parallel};
+use super::jobs::{Halt, in_parallel, places};
 use super::outcome::Figures;
 use super::scratch::Scratch;
 use super::stage::{Setup, Well, on_stage};
@@ -64,7 +64,8 @@ pub(crate) fn figure16(
 ) -> Result<Vec<Measured>, Error> {
     let scratch = Scratch::within(&plan.folder)?;
     let counter = Counter { done: AtomicU64::new(0), of: plan.trials * plan.curves.len() as u64, note };
-    in_parallel(&plan.curves, plan.jobs, stop, |number, curve, halt| {
+    let takes = |curve: &Timing| places(timing_of(curve).election_timeout.0, plan.jobs);
+    in_parallel(&plan.curves, (plan.jobs, takes), stop, |number, curve, halt| {
         draw(plan, (number, curve), scratch.join(number), halt, &counter)
     })
 }

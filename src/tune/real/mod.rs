@@ -37,7 +37,7 @@ pub(crate) use figure16::{Figure16Plan, figure16};
 
 use crate::error::Error;
 use crate::run::pulse::Pulse;
-use jobs::{Halt, in_parallel};
+use jobs::{Halt, in_parallel, places};
 use scratch::Scratch;
 use stage::{Setup, on_stage};
 use trial::{Attempt, Player};
@@ -72,7 +72,7 @@ pub(crate) struct RealPlan {
     pub(crate) links: BTreeMap<Link, Condition>,
     /// Where nodes live.
     pub(crate) network: NetworkChoice,
-    /// Clusters at a time.
+    /// Clusters at a time; fewer with short timeouts, whose figures bear little company.
     pub(crate) jobs: usize,
     /// A folder for data and logs goes in there, and goes away at the end.
     pub(crate) folder: PathBuf,
@@ -145,7 +145,8 @@ pub(crate) fn measure(
     let each = plan.trials * plan.failures.len() as u64 + steady as u64;
     let counter = Counter { done: AtomicU64::new(0), of: each * plan.timings.len() as u64, note };
     let tasks = plan.tasks();
-    let done = in_parallel(&tasks, plan.jobs, stop, |number, task, halt| {
+    let takes = |task: &Task| places(timing_of(&task.timing).election_timeout.0, plan.jobs);
+    let done = in_parallel(&tasks, (plan.jobs, takes), stop, |number, task, halt| {
         work(plan, task, &scratch.join(number), halt, &counter)
     })?;
     let mut measured = vec![Measured::default(); plan.timings.len()];

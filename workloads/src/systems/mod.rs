@@ -156,8 +156,8 @@ pub trait System: Send + Sync {
     fn launch_joining(&self, node: usize, layout: &Layout, settings: &Settings) -> Launch {
         self.launch(node, layout, settings)
     }
-    /// How to start a node that was started so often before, so that it does not draw the same numbers again; by default it does
-    /// not anyway.
+    /// How to start a node again and again, `lives` times so far: it does not draw the same numbers again, and a start costs little.
+    /// By default as ever.
     fn launch_again(&self, node: usize, layout: &Layout, settings: &Settings, lives: u64) -> Launch {
         let _ = lives;
         self.launch(node, layout, settings)

@@ -32,6 +32,8 @@ const STATUS_PATIENCE: Duration = Duration::from_millis(200);
 /// What a node does inside, in its folder.
 const TRACE: &str = "trace.jsonl";
 
+/// A segment of the log of nodes that are started again and again.
+const SMALL_SEGMENT_BYTES: u64 = 1 << 20;
 /// From the seed of one life of a node to that of the next: odd, so that none comes again for very long.
 const SEED_STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
@@ -145,6 +147,8 @@ impl System for Rafture {
         let seed = settings.seed.wrapping_add(lives.wrapping_mul(SEED_STEP)).to_string();
         let flag = launch.arguments.iter().position(|argument| argument == "--seed");
         launch.arguments[flag.expect("it was just put there") + 1] = seed;
+        // Each start fills a segment with zeros. Those of the usual length keep a disk busy that other nodes, and other clusters, wait for.
+        launch.arguments.extend(["--segment-bytes".into(), SMALL_SEGMENT_BYTES.to_string()]);
         launch
     }
 
