@@ -68,8 +68,8 @@ const BEFORE_FIRST: Delay = Delay { base_ns: 3_070_000, tail_ns: 1_270_000 };
 
 /// One way between real servers, and how much longer it may be. Their disks are quicker than the paper's, and they send before they
 /// store; so longer ways make up for it.
-const ONE_WAY: Duration = Duration::from_micros(1300);
-const JITTER: Duration = Duration::from_micros(1000);
+const ONE_WAY: Duration = Duration::from_micros(750);
+const JITTER: Duration = Duration::from_micros(500);
 /// Simulated crashes for each curve; for the one without randomness, fewer: each takes a minute of virtual time.
 const SIMULATED: u64 = 20_000;
 const SIMULATED_WITHOUT_RANDOMNESS: u64 = 300;
