@@ -78,7 +78,7 @@ fn draw(
     counter: &Counter<'_>,
 ) -> Result<Measured, Error> {
     let condition = Condition { delay: plan.one_way, jitter: plan.jitter, ..Condition::default() };
-    let links: BTreeMap<Link, Condition> = match plan.one_way.is_zero() {
+    let links: BTreeMap<Link, Condition> = match condition == Condition::default() {
         true => BTreeMap::new(),
         false => Link::all(NODES).map(|link| (link, condition)).collect(),
     };
