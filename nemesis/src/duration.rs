@@ -67,7 +67,7 @@ impl FromStr for Range {
         let (Span(low), Span(high)) = (low.parse()?, high.parse()?);
         match low <= high {
             true => Ok(Range { low, high }),
-            false => Err(format!("`{text}` goes from high to low")),
+            false => Err(format!("`{text}` goes from high to low (hint: {}..{})", Span(high), Span(low))),
         }
     }
 }
