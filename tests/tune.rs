@@ -4,6 +4,8 @@ mod command;
 
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use command::{Ended, end, rafture};
 use serde_json::Value;
@@ -222,4 +224,40 @@ fn real_elections_are_as_simulated_ones() {
             "{ms}: {sooner} {seen} {later}; {real:?}"
         );
     }
+}
+
+/// Nodes die with a tuning that is killed, and what it has left goes when the next one starts.
+#[test]
+fn a_killed_tuning_leaves_nothing() {
+    let store = tempfile::tempdir().expect("a folder");
+    let mut command = rafture("tune --real --candidates 150ms..300ms --trials 1000 --steady 0s --store");
+    let mut child =
+        command.arg(store.path()).stderr(Stdio::null()).stdout(Stdio::null()).spawn().expect("a start");
+    let place = store.path().display().to_string();
+    let nodes = || {
+        let processes = fs::read_dir("/proc").expect("processes").flatten();
+        let lines = processes.filter_map(|process| fs::read_to_string(process.path().join("cmdline")).ok());
+        lines.filter(|line| line.contains("\0node\0") && line.contains(&place)).count()
+    };
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while nodes() < 5 {
+        if let Some(status) = child.try_wait().expect("a child") {
+            assert!(std::env::var_os("RAFTURE_REQUIRE_ALL").is_none(), "{status}");
+            return eprintln!("skipped: no cluster comes up here");
+        }
+        assert!(Instant::now() < deadline, "five nodes come up");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().expect("a kill");
+    child.wait().expect("its end");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while nodes() > 0 {
+        assert!(Instant::now() < deadline, "nodes die with it");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let ended = tune(store.path(), "--real --candidates 150ms..300ms --trials 1 --failures kill --steady 0s");
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    let left = fs::read_dir(store.path().join("tunings")).expect("tunings").flatten();
+    let names: Vec<String> = left.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    assert_eq!(names.len(), 2, "the one that came to its end, and `latest`: {names:?}");
 }

@@ -243,11 +243,12 @@ impl TuneArguments {
     }
 }
 
-/// Twelve ranges [T, 2T], from what the network hardly bears up to more than a hundred times as much.
+/// Twelve ranges [T, 2T], from what the network hardly bears up to nearly a hundred times as much: in one place, up to the second that etcd has
+/// by default.
 fn default_ranges(round_trip_ms: f64) -> Vec<Range> {
     let first = (5.0 * round_trip_ms).max(12.0);
     let low = |step: i32| {
-        let exact = first * 1.55_f64.powi(step);
+        let exact = first * 1.5_f64.powi(step);
         // Two digits are as many as people remember.
         let unit = 10_f64.powf(exact.log10().floor() - 1.0);
         Duration::from_millis(((exact / unit).round() * unit) as u64)
@@ -314,6 +315,6 @@ mod tests {
             assert!(ranges[0].low.as_secs_f64() * 1e3 >= 4.9 * round_trip_ms);
         }
         let words: Vec<String> = default_ranges(1.0).iter().map(ToString::to_string).collect();
-        assert_eq!(words[..4], ["12ms..24ms", "19ms..38ms", "29ms..58ms", "45ms..90ms"]);
+        assert_eq!(words[..4], ["12ms..24ms", "18ms..36ms", "27ms..54ms", "41ms..82ms"]);
     }
 }

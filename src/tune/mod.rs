@@ -58,7 +58,8 @@ struct Work<'a> {
     plan: Plan,
     system: Box<dyn System>,
     options: Options,
-    folder: &'a Path,
+    /// Where the data of nodes may be, and the disk that is meant.
+    workplace: &'a Path,
     stop: watch::Receiver<bool>,
 }
 
@@ -83,18 +84,12 @@ pub fn tune(
         campaign::become_run(choice);
     }
     let store = Store::open(&arguments.store).map_err(Error::input)?;
-    let folder = store.create_tuning(arguments.seed, started).map_err(Error::input)?;
-    let work = Work { arguments, plan, system, options, folder: &folder, stop: stop()? };
-    let done = work.carry_out(started);
-    let (mut tuning, trials) = match done {
-        Ok(done) => done,
-        Err(error) => {
-            // There is nothing in it.
-            let _ = std::fs::remove_dir_all(&folder);
-            return Err(error);
-        }
-    };
+    // A tuning gets its folder when there is something for it; what nodes need meanwhile goes beside.
+    let workplace = store.tunings().map_err(Error::input)?;
+    let work = Work { arguments, plan, system, options, workplace: &workplace, stop: stop()? };
+    let (mut tuning, trials) = work.carry_out(started)?;
     tuning.seconds = began.elapsed().as_secs_f64();
+    let folder = store.create_tuning(arguments.seed, started).map_err(Error::input)?;
     write(&folder, &tuning, &trials).map_err(Error::harness)?;
     match arguments.json {
         true => println!("{}", serde_json::to_string(&tuning).expect("a record is plain data")),
@@ -116,7 +111,7 @@ impl Work<'_> {
             (tuning.network, tuning.nodes) = (figure16::network(self.arguments), 5);
             let bar = progress_bar("crashes");
             let note = |progress: Progress| show(&bar, progress);
-            let found = figure16::figure16(self.arguments, self.folder, &self.stop, &note)?;
+            let found = figure16::figure16(self.arguments, self.workplace, &self.stop, &note)?;
             bar.finish_and_clear();
             (tuning.figure16, tuning.warnings) = (found.curves, found.warnings);
             return Ok((tuning, found.trials));
@@ -222,7 +217,7 @@ impl Work<'_> {
             links: self.plan.network.conditions(),
             network: self.arguments.network.parse().map_err(Error::Input)?,
             jobs: self.arguments.jobs,
-            folder: self.folder.to_path_buf(),
+            folder: self.workplace.to_path_buf(),
             rafture: std::env::current_exe().map_err(Error::harness)?,
             pre_vote: self.arguments.pre_vote.map(|pre_vote| pre_vote == Switch::On),
         };
@@ -244,10 +239,10 @@ impl Work<'_> {
     }
 
     fn sync(&self) -> Result<Delay, Error> {
-        sync::measure(self.folder).map_err(|error| {
+        sync::measure(self.workplace).map_err(|error| {
             Error::Harness(format!(
                 "cannot measure the disk at `{}`: {error} (hint: --store on another)",
-                self.folder.display()
+                self.workplace.display()
             ))
         })
     }

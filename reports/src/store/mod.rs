@@ -117,6 +117,18 @@ impl Store {
         Ok(RunFolder::at(parent.join(folder)))
     }
 
+    /// The folder of all tunings, which is made if need be.
+    ///
+    /// # Errors
+    /// When it cannot be.
+    pub fn tunings(&self) -> Result<PathBuf, StoreError> {
+        let path = self.path.join(TUNINGS);
+        match std::fs::create_dir_all(&path) {
+            Ok(()) => Ok(path),
+            Err(source) => Err(StoreError::NotWritable { path, source }),
+        }
+    }
+
     /// Makes a folder for a tuning.
     ///
     /// # Errors

@@ -219,7 +219,7 @@ mod tests {
     fn who_cannot_be_met_is_told_the_nearest() {
         let unmet = |target| match advise(&candidates(), target) {
             // Numbers and units are kept together by spaces that do not break.
-            Advice::Unmet(text) => text.replace('\u{a0}', " ").replace('\u{202f}', " "),
+            Advice::Unmet(text) => text.replace(['\u{a0}', '\u{202f}'], " "),
             Advice::Take(place, _) => panic!("{place}"),
         };
         let text = unmet(Target::OutageMs(100.0));

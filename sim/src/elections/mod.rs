@@ -119,6 +119,13 @@ impl Setup {
             .unwrap_or(0)
     }
 
+    /// Nobody waits longer for an election: so many timeouts, and many more where ranges are so narrow that votes are split again and again.
+    fn patience_ns(&self) -> u64 {
+        let is_narrow = self.timeouts_ns.iter().all(|(low, high)| high - low < low / 10);
+        let timeouts = if is_narrow { 4000 } else { 20 };
+        timeouts * self.longest_timeout() + 5_000_000_000
+    }
+
     fn longest_timeout(&self) -> u64 {
         self.timeouts_ns.iter().map(|(_, high)| *high).max().unwrap_or(0)
     }

@@ -62,7 +62,7 @@ impl Arena<'_> {
     pub fn fail(&mut self, failure: Failure, seed: u64) -> Option<Trial> {
         let failed = self.run_well(seed)?;
         self.world.fail(0, failure);
-        let patience = 20 * self.settled.setup.longest_timeout() + 5_000_000_000;
+        let patience = self.settled.setup.patience_ns();
         self.world.run(failed + patience, EVENTS_MAX, |watch| watch.wrote.is_none() || watch.heard.is_none());
         let watch = &self.world.watch;
         let since = |at: Option<u64>| at.map(|at| at - failed);

@@ -180,7 +180,10 @@ impl Stage {
 
     /// How long anything that the cluster does by itself may take: after so many timeouts nobody waits any more.
     pub(super) fn patience(&self) -> Duration {
-        20 * self.timing.election_timeout.1 + Duration::from_secs(5)
+        let (low, high) = self.timing.election_timeout;
+        // With ranges that are so narrow, votes are split again and again.
+        let timeouts = if high - low < low / 10 { 200 } else { 20 };
+        timeouts * high + Duration::from_secs(5)
     }
 
     /// Longest that a packet is under way while nothing is done to the network, but for rare cases.
