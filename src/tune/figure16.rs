@@ -61,11 +61,11 @@ const PUBLISHED: [Published; 11] = [
     curve(TIMEOUT, [150.0, 300.0], [115.0, 144.0, 171.0, 208.0, 244.0, 405.0]),
 ];
 
-/// What the paper's servers must have been like, for one set of figures to fit all curves: a packet takes 0.7 ms, a sync 2.8 ms with
-/// a long tail, and a new leader another 4.3 ms, since LogCabin stores its first entry before it sends it.
-const LINK: Delay = Delay { base_ns: 290_000, tail_ns: 440_000 };
-const SYNC: Delay = Delay { base_ns: 360_000, tail_ns: 2_450_000 };
-const BEFORE_FIRST: Delay = Delay { base_ns: 3_070_000, tail_ns: 1_270_000 };
+/// What the paper's servers must have been like, for one set of figures to fit all curves: a packet takes 0.7 ms, a sync 2.75 ms with
+/// a long tail, and a new leader another 4.4 ms, since LogCabin stores its first entry before it sends it.
+const LINK: Delay = Delay { base_ns: 290_000, tail_ns: 420_000 };
+const SYNC: Delay = Delay { base_ns: 345_000, tail_ns: 2_470_000 };
+const BEFORE_FIRST: Delay = Delay { base_ns: 3_100_000, tail_ns: 1_300_000 };
 
 /// One way between real servers, and how much longer it may be. Their disks are quicker than the paper's, and they send before they
 /// store; so longer ways make up for it.

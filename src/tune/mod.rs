@@ -76,7 +76,8 @@ pub fn tune(
     let options = pairs("option", &arguments.option)?;
     let system = systems::configured(&arguments.system, &options).map_err(Error::Input)?;
     for timing in &plan.timings {
-        system.tell(&told(timing)).map_err(Error::Input)?;
+        let cannot = |why| Error::Input(format!("{why} (hint: other --candidates, or another --heartbeat)"));
+        system.tell(&told(timing)).map_err(cannot)?;
     }
     let choice: NetworkChoice = arguments.network.parse().map_err(Error::Input)?;
     let is_real = !arguments.sim && arguments.study.is_empty();
