@@ -27,7 +27,7 @@ pub(super) fn study(lab: &mut Lab) -> Study {
     let lost = |found: &[Outage]| found.last().map_or(0, |outage| outage.lost);
     let findings = vec![
         format!(
-            "With 30 % of packets lost, 99 of 100 outages are over after {bad:.0} ms over TCP and {bad_datagrams:.0} ms over datagrams, {calm:.0} ms without loss: what is lost is sent again only after 200 ms where nothing follows it, and that is longer than most of an election. Of {} failures each, {} and {} did not come to an end within eleven seconds, or had no leader that could fail.",
+            "With 30 % of packets lost, 99 of 100 outages are over after {bad:.0} ms over TCP and {bad_datagrams:.0} ms over datagrams, {calm:.0} ms without loss: a lost vote is late by 200 ms or more over TCP, where nothing follows it, and over datagrams it takes another election. Of {} failures each, {} and {} did not come to an end within eleven seconds, or had no leader that could fail.",
             lab.trials,
             lost(&tcp),
             lost(&datagrams)
