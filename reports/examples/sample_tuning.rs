@@ -205,9 +205,11 @@ fn candidate(
     let low = LOWS[place / 2 % LOWS.len()] + 25.0 * (place / 12) as f64;
     let high = if place.is_multiple_of(2) { 2.0 * low } else { 1.2 * low };
     let timing = Timing { heartbeat_ms: low / 3.0, election_timeout_ms: [low, high] };
+    let mut together = BTreeMap::new();
     let mut of = |source: Source, count: u64| -> BTreeMap<Failure, Elections> {
         let noise_ms = if source == Source::Real { 2.2 } else { 1.6 };
         let model = Model { timing, members: 4, rivals: 2, latency_ms: 1.3, noise_ms };
+        let begin = trials.len();
         let elections = |failure| {
             let first = trials.len();
             trials.extend((0..count).map(|number| model.trial(random, (place, source, failure), number)));
@@ -216,13 +218,14 @@ fn candidate(
         if count == 0 {
             return BTreeMap::new();
         }
-        Failure::ALL.map(elections).into_iter().collect()
+        let by_failure = Failure::ALL.map(elections).into_iter().collect();
+        together.insert(source, Elections::of(trials[begin..].iter()));
+        by_failure
     };
     let real = of(Source::Real, arguments.trials);
     let simulated = of(Source::Simulated, arguments.simulated / 4);
-    let (source, tried) =
-        if simulated.is_empty() { (Source::Real, &real) } else { (Source::Simulated, &simulated) };
-    let told = tried.get(&Failure::Kill).and_then(|elections| elections.write.clone());
+    let source = if simulated.is_empty() { Source::Real } else { Source::Simulated };
+    let told = together.get(&source).and_then(|elections: &Elections| elections.write.clone());
     let told = told.unwrap_or_else(|| nothing(low));
     let rate = 900.0 * (-low / 24.0).exp();
     let steady = steady(rate);
@@ -231,7 +234,9 @@ fn candidate(
         outage_p50_ms: told.p50,
         outage_p99_ms: told.p99,
         false_elections_per_hour: steady[1].per_hour,
+        false_elections_per_hour_interval: steady[1].per_hour_interval.map(Some),
         source,
+        together,
         real,
         simulated,
         steady,

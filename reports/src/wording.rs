@@ -97,6 +97,7 @@ pub(crate) fn grouped(number: u64) -> String {
 /// Milliseconds in the unit that reads best: `0.41 ms`, `37.0 ms`, `1.50 s`.
 pub(crate) fn duration(ms: f64) -> String {
     match ms {
+        ms if !ms.is_finite() => "never".to_owned(),
         ms if ms < 10.0 => format!("{ms:.2} ms"),
         ms if ms < 100.0 => format!("{ms:.1} ms"),
         ms if ms < 1_000.0 => format!("{ms:.0} ms"),

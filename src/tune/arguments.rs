@@ -57,7 +57,7 @@ pub struct TuneArguments {
     /// Real failures of each kind, for each candidate
     #[arg(long, default_value_t = 50)]
     pub(super) trials: u64,
-    /// Simulated failures of each candidate, of all kinds together
+    /// Simulated failures of each candidate, of all kinds together; a fifth as many for each point of a study, or curve of Figure 16
     #[arg(long, default_value_t = 100_000)]
     pub(super) simulated_trials: u64,
     /// How long real clusters are watched while nothing fails, under each burden
@@ -85,10 +85,16 @@ pub struct TuneArguments {
     #[arg(long)]
     pub(super) sim: bool,
     /// Measure and simulate the Raft paper's Figure 16 instead, beside what was published; with --candidates, only those of its curves
-    #[arg(long, conflicts_with_all = ["study", "matrix", "hosts", "nodes"])]
+    #[arg(long, conflicts_with_all = [
+        "study", "matrix", "hosts", "nodes", "loss", "system", "option", "heartbeat", "failures", "steady", "stalls", "stall",
+        "target_outage", "target_false_elections", "checks", "pre_vote",
+    ])]
     pub(super) figure16: bool,
     /// Simulate a question that Raft's dissertation leaves open instead, or `all` of them
-    #[arg(long, value_delimiter = ',', value_name = "NAME")]
+    #[arg(long, value_delimiter = ',', value_name = "NAME", conflicts_with_all = [
+        "matrix", "hosts", "nodes", "rtt", "jitter", "loss", "system", "option", "candidates", "heartbeat", "failures", "trials", "steady",
+        "stalls", "stall", "target_outage", "target_false_elections", "checks", "real", "jobs", "network", "pre_vote",
+    ])]
     pub(super) study: Vec<String>,
     /// Real clusters at a time
     #[arg(long, default_value_t = 4)]
@@ -139,6 +145,10 @@ impl TuneArguments {
             "100 to 10000000 simulated trials (hint: --simulated-trials 100000)",
         )?;
         demand((1..=64).contains(&self.jobs), "1 to 64 clusters at a time (hint: --jobs 4)")?;
+        demand(
+            !(self.real && self.steady.0.is_zero()),
+            "without --steady, nothing is known of false elections on real processes (hint: --steady 5s)",
+        )?;
         demand(self.checks <= 100, "at most 100 checks (hint: --checks 10)")?;
         demand(
             self.stalls >= 0.0 && self.stalls <= 1e6 && !self.stall.0.is_zero(),
@@ -169,6 +179,11 @@ impl TuneArguments {
         })
     }
 
+    /// Simulated failures for one of many points.
+    pub(super) fn simulated_share(&self) -> u64 {
+        (self.simulated_trials / 5).max(100)
+    }
+
     fn target(&self) -> Target {
         match (self.target_outage, self.target_false_elections) {
             (Some(Span(outage)), _) => Target::OutageMs(outage.as_secs_f64() * 1e3),
@@ -195,7 +210,7 @@ impl TuneArguments {
                     hosts.len()
                 )));
             }
-            (None, hosts) => Network::measured(hosts)?,
+            (None, hosts) => Network::measured(hosts, self.jitter.map(|jitter| jitter.0), self.loss)?,
         };
         let count = network.nodes();
         match self.nodes {

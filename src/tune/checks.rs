@@ -1,15 +1,15 @@
 //! Fresh runs of what is advised, at other seeds: whether they keep what the advice promises.
 
-use rafture_reports::tune::{Check, Source, Target, Timing};
+use rafture_reports::tune::{Check, Elections, Source, Target, Timing, Trial};
 
 use super::{Parts, Work, outage};
 use crate::error::Error;
 
-/// As many runs as were asked for. Each makes all failures again, on real processes unless only simulation was asked for; what is rare can
-/// only be simulated.
+/// As many runs as were asked for. For outages, each makes all failures again, on real processes unless only simulation was asked for; false
+/// elections are too rare to be waited for, and are simulated.
 pub(super) fn checks(work: &Work<'_>, timing: &Timing) -> Result<Vec<Check>, Error> {
     (1..=work.arguments.checks)
-        .map(|number| check(work, timing, work.arguments.seed + 1000 * number))
+        .map(|number| check(work, timing, work.arguments.seed.wrapping_add(1000 * number)))
         .collect()
 }
 
@@ -29,7 +29,8 @@ fn check(work: &Work<'_>, timing: &Timing, seed: u64) -> Result<Check, Error> {
                     (Source::Simulated, parts.simulated)
                 }
             };
-            let [_, measured] = outage(&trials);
+            let trials: Vec<Trial> = trials;
+            let [_, measured] = outage(Some(&Elections::of(trials.iter())));
             Ok(Check { seed, source, measured, met: measured <= target })
         }
         Target::FalseElectionsPerHour(target) => {

@@ -25,7 +25,7 @@ use rafture_nemesis::hosts::NetworkChoice;
 use rafture_reports::Store;
 use rafture_reports::store::UtcTime;
 use rafture_reports::tune::advice::{self, Advice};
-use rafture_reports::tune::statistics::quantile;
+use rafture_reports::tune::statistics::rate_interval;
 use rafture_reports::tune::{
     Candidate, Configuration, Elections, Failure, Recommendation, Source, Steady, Timing, Trial, Tuning,
     terminal, write,
@@ -45,9 +45,6 @@ use crate::screen;
 use arguments::Plan;
 use real::{Burden, Measured, Progress, RealPlan};
 use simulated::World;
-
-/// Trials for every point of a study's pictures, of those that are asked for in all.
-const STUDY_SHARE: u64 = 5;
 
 /// Ranges for which split votes are counted begin here at least, so that they are about width alone.
 const SPLIT_LOW_MS: f64 = 150.0;
@@ -118,10 +115,12 @@ impl Work<'_> {
             return Ok((tuning, found.trials));
         }
         if !self.plan.studies.is_empty() {
-            let trials = (self.arguments.simulated_trials / STUDY_SHARE).max(100);
-            let study = |name: &&str| studies::study(name, self.arguments.seed, trials);
+            let trials = self.arguments.simulated_share();
             tuning.network.words = "as each question has it".into();
-            tuning.studies = self.plan.studies.iter().map(study).collect();
+            for name in &self.plan.studies {
+                self.check_stop()?;
+                tuning.studies.push(studies::study(name, self.arguments.seed, trials));
+            }
             return Ok((tuning, Vec::new()));
         }
         let trials = self.try_candidates(&mut tuning)?;
@@ -181,9 +180,7 @@ impl Work<'_> {
         let world = self.world()?;
         let bar = progress_bar("simulated candidates");
         for (place, (timing, parts)) in self.plan.timings.iter().zip(parts.iter_mut()).enumerate() {
-            if *self.stop.borrow() {
-                return Err(Error::Harness("stopped before it was done".into()));
-            }
+            self.check_stop()?;
             parts.simulate(self, &world, (place, &self.kept(timing)?));
             show(&bar, Progress { done: place as u64 + 1, of: self.plan.timings.len() as u64 });
         }
@@ -197,6 +194,13 @@ impl Work<'_> {
             self.plan.stalls.mean.as_secs_f64() * 1e3
         ));
         Ok(())
+    }
+
+    fn check_stop(&self) -> Result<(), Error> {
+        match *self.stop.borrow() {
+            true => Err(Error::Harness("stopped before it was done".into())),
+            false => Ok(()),
+        }
     }
 
     /// What becomes of these times on real processes.
@@ -314,12 +318,14 @@ impl Parts {
 
     /// Real figures go before simulated ones, of outages; of what is rare, simulation knows more.
     fn figures(&self, timing: &Timing, round_trip_ms: f64) -> Candidate {
-        let real = by_failure(&self.measured.trials);
-        let simulated = by_failure(&self.simulated);
-        let source = if real.is_empty() { Source::Simulated } else { Source::Real };
-        let trials = if real.is_empty() { &self.simulated } else { &self.measured.trials };
-        let [outage_p50_ms, outage_p99_ms] = outage(trials);
+        let all = [(Source::Real, &self.measured.trials), (Source::Simulated, &self.simulated)];
+        let made = all.into_iter().filter(|(_, trials)| !trials.is_empty());
+        let together: BTreeMap<Source, Elections> =
+            made.map(|(source, trials)| (source, Elections::of(trials.iter()))).collect();
+        let source = together.keys().next().copied().unwrap_or(Source::Simulated);
+        let [outage_p50_ms, outage_p99_ms] = outage(together.get(&source));
         let steady: Vec<Steady> = self.measured.steady.iter().chain(&self.steady).cloned().collect();
+        let false_elections = false_elections(&steady);
         let mut warnings = advice::warnings(timing, round_trip_ms);
         warnings.extend(self.measured.warnings.iter().cloned());
         if self.unstable > 0 {
@@ -333,10 +339,12 @@ impl Parts {
             timing: *timing,
             outage_p50_ms,
             outage_p99_ms,
-            false_elections_per_hour: false_elections(&steady),
+            false_elections_per_hour: false_elections.0,
+            false_elections_per_hour_interval: false_elections.1,
             source,
-            real,
-            simulated,
+            together,
+            real: by_failure(&self.measured.trials),
+            simulated: by_failure(&self.simulated),
             steady,
             warnings,
         }
@@ -352,23 +360,26 @@ fn by_failure(trials: &[Trial]) -> BTreeMap<Failure, Elections> {
     Failure::ALL.into_iter().filter_map(of).collect()
 }
 
-/// Percentiles 50 and 99 of the time until a write succeeds. What had no end counts as longer than all else.
-fn outage(trials: &[Trial]) -> [f64; 2] {
-    let mut ms: Vec<f64> = trials.iter().map(|trial| trial.write_ms.unwrap_or(f64::INFINITY)).collect();
-    ms.sort_by(f64::total_cmp);
-    [0.5, 0.99].map(|q| quantile(&ms, q).unwrap_or(f64::INFINITY))
+/// Percentiles 50 and 99 of the time until a write succeeds. Where no trial could be made, no leader lasts.
+fn outage(elections: Option<&Elections>) -> [f64; 2] {
+    let write = elections.and_then(|elections| elections.write.as_ref());
+    write.map_or([f64::INFINITY; 2], |write| [write.p50, write.p99])
 }
 
-/// In simulation, what stalls and what the network do add up; where there is none, real time without load is all there is.
-fn false_elections(steady: &[Steady]) -> f64 {
+/// How often, and between what bounds. In simulation, what stalls and what the network do add up; where there is none, real time under all
+/// burdens together is what is known.
+fn false_elections(steady: &[Steady]) -> (f64, [Option<f64>; 2]) {
     let of = |source: Source| steady.iter().filter(move |steady| steady.source == source);
-    match of(Source::Simulated).next() {
-        Some(_) => of(Source::Simulated).map(|steady| steady.per_hour).sum(),
-        None => {
-            let elections: u64 = of(Source::Real).map(|steady| steady.elections).sum();
-            let hours: f64 = of(Source::Real).map(|steady| steady.hours).sum();
-            if hours > 0.0 { elections as f64 / hours } else { 0.0 }
-        }
+    if of(Source::Simulated).next().is_some() {
+        let sum = |side: usize| of(Source::Simulated).map(|steady| steady.per_hour_interval[side]).sum();
+        let rate = of(Source::Simulated).map(|steady| steady.per_hour).sum();
+        return (rate, [Some(sum(0)), Some(sum(1))]);
+    }
+    let elections: u64 = of(Source::Real).map(|steady| steady.elections).sum();
+    let hours: f64 = of(Source::Real).map(|steady| steady.hours).sum();
+    match hours > 0.0 {
+        true => (elections as f64 / hours, rate_interval(elections, hours).map(Some)),
+        false => (0.0, [None, None]),
     }
 }
 

@@ -82,7 +82,8 @@ impl Network {
 
     /// What lies between these hosts, as far as it can be seen from here: the first one is taken to be this machine, or near it. The way between two
     /// others leads over here, for want of better: it is no longer than that.
-    pub(super) fn measured(hosts: &[String]) -> Result<Network, Error> {
+    /// Jitter is measured unless it is given; loss cannot be seen by connecting.
+    pub(super) fn measured(hosts: &[String], jitter: Option<Duration>, loss: f64) -> Result<Network, Error> {
         let mut ways: Vec<Vec<f64>> = Vec::new();
         for host in hosts {
             ways.push(probe(host)?);
@@ -100,8 +101,8 @@ impl Network {
         let excess = |way: &Vec<f64>| way.iter().map(|ms| ms - way[0]).sum::<f64>() / way.len() as f64 / 2.0;
         let jitter_ms = ways.iter().map(excess).fold(0.0, f64::max);
         let source = format!("measured from here to {}, by {PROBES} connections each", hosts.join(", "));
-        let jitter = Duration::from_secs_f64(jitter_ms / 1e3);
-        Ok(Network { round_trip_ms, jitter, loss: 0.0, source: Some(source) })
+        let jitter = jitter.unwrap_or(Duration::from_secs_f64(jitter_ms / 1e3));
+        Ok(Network { round_trip_ms, jitter, loss, source: Some(source) })
     }
 
     /// Members that it is for.

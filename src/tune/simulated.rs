@@ -82,11 +82,12 @@ impl World {
     /// How often leaders that are well lose their place.
     pub(super) fn steady(&self, candidate: usize, timing: &Timing) -> Vec<Steady> {
         let setup = self.setup(timing);
-        let mut found = vec![self.stalled(candidate, &setup)];
-        if self.network.jitter > Duration::ZERO || self.network.loss > 0.0 {
-            found.push(self.quiet(candidate, &setup));
-        }
-        found
+        let varies = self.network.jitter > Duration::ZERO || self.network.loss > 0.0;
+        let has_stalls = self.stalls.per_hour > 0.0;
+        let stalled = has_stalls.then(|| self.stalled(candidate, &setup));
+        // Where every message takes the same time, nothing but a stall keeps a heartbeat back.
+        let quiet = (varies || !has_stalls).then(|| self.quiet(candidate, &setup));
+        stalled.into_iter().chain(quiet).collect()
     }
 
     /// Processes stand still now and then.
@@ -94,6 +95,8 @@ impl World {
         let mean_ns = self.stalls.mean.as_nanos() as f64;
         let found = elections::stalls(setup, mean_ns, STALLS, seed(self.seed, candidate, 10));
         let drawn_per_hour = setup.members() as f64 * self.stalls.per_hour * found.longer_share;
+        // Once in the age of the universe is as rare as need be said.
+        let drawn_per_hour = drawn_per_hour.max(1e-15);
         let hours = found.trials as f64 / drawn_per_hour;
         Steady {
             source: Source::Simulated,

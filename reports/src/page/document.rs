@@ -30,3 +30,20 @@ pub(crate) fn document(
     };
     wording::visible(&page.into_string()).into_owned()
 }
+
+/// What a screen reader goes by: headings in order, and of every table a caption and what heads its columns. Gives how many tables there are.
+#[cfg(test)]
+pub(crate) fn check_structure(page: &str) -> usize {
+    let digit = |(at, _): (usize, &str)| page[at + 2..].chars().next()?.to_digit(10);
+    let levels: Vec<u32> = page.match_indices("<h").filter_map(digit).collect();
+    assert_eq!((levels[0], levels.iter().filter(|&&level| level == 1).count()), (1, 1));
+    assert!(levels.windows(2).all(|pair| pair[1] <= pair[0] + 1), "{levels:?}");
+    let tables: Vec<&str> = page.split("<table>").skip(1).collect();
+    for table in &tables {
+        let table = table.split("</table>").next().unwrap_or_default();
+        assert!(table.starts_with("<caption>"), "{table}");
+        let heads = table.matches("<th ").count() + table.matches("<th>").count();
+        assert_eq!(heads, table.matches("scope=").count(), "{table}");
+    }
+    tables.len()
+}

@@ -4,7 +4,7 @@
 mod axis_tables;
 mod board;
 mod counterexample;
-mod document;
+pub(crate) mod document;
 mod embed;
 mod evidence;
 mod markdown;

@@ -264,18 +264,7 @@ mod tests {
         let line = Line { time_ns: Some(7), source: "trace", words: "became leader".into() };
         let logs = [NodeLog { node: "n1".into(), lines: vec![line], is_cut: false }];
         let page = page_of(&sample::invalid_results(), &sample::history(), &sample::faults(), &logs);
-        let levels: Vec<u32> = page
-            .match_indices("<h")
-            .filter_map(|(at, _)| page[at + 2..].chars().next()?.to_digit(10))
-            .collect();
-        assert_eq!((levels[0], levels.iter().filter(|&&level| level == 1).count()), (1, 1));
-        assert!(levels.windows(2).all(|pair| pair[1] <= pair[0] + 1), "{levels:?}");
-        for table in page.split("<table>").skip(1) {
-            let table = table.split("</table>").next().unwrap_or_default();
-            assert!(table.starts_with("<caption>"), "{table}");
-            let heads = table.matches("<th ").count() + table.matches("<th>").count();
-            assert_eq!(heads, table.matches("scope=").count(), "{table}");
-        }
+        assert!(crate::page::document::check_structure(&page) > 0);
         assert!(page.contains("What the nodes wrote around it") && page.contains("became leader"));
     }
 

@@ -3,7 +3,7 @@
 //! Longer timeouts make outages longer and false elections rarer, so a target for one leaves the other to be made as small as it goes.
 
 use super::words::{rate, timing as words};
-use super::{Candidate, Source, Target, Timing};
+use super::{Candidate, Target, Timing};
 use crate::wording::duration;
 
 /// Failures to come are not those that were measured, so an outage has to stay below its target by this much.
@@ -32,7 +32,10 @@ pub fn advise(candidates: &[Candidate], target: Target) -> Advice {
             let meets = |candidate: &Candidate| outage_bound(candidate) * (1.0 + MARGIN) <= target;
             // Of those that are equally quiet, the one with the most room.
             let key = |candidate: &Candidate| {
-                (candidate.false_elections_per_hour, -candidate.timing.election_timeout_ms[0])
+                // Where nothing is known, nothing good is.
+                let is_known = rate_bound(candidate).is_finite();
+                let rate = if is_known { candidate.false_elections_per_hour } else { f64::INFINITY };
+                (rate, -candidate.timing.election_timeout_ms[0])
             };
             match least(&key, &meets) {
                 Some((place, candidate)) => Advice::Take(place, why_quiet(candidate, target)),
@@ -79,22 +82,15 @@ pub fn warnings(timing: &Timing, round_trip_ms: f64) -> Vec<String> {
     found
 }
 
-/// The outage that 99 of 100 failures surely stay below, as far as it can be told: the greatest that was seen, where trials are few.
+/// The outage that 99 of 100 failures surely stay below, as far as it can be told: the longest that was seen, where trials are few.
 fn outage_bound(candidate: &Candidate) -> f64 {
-    let figures = [(Source::Real, &candidate.real), (Source::Simulated, &candidate.simulated)];
-    let spreads = figures.into_iter().filter(|(source, _)| *source == candidate.source);
-    let bounds = spreads.flat_map(|(_, failures)| failures.values()).filter_map(|elections| {
-        let spread = elections.write.as_ref()?;
-        spread.p99_interval[1]
-    });
-    bounds.fold(candidate.outage_p99_ms, f64::max)
+    let spread = candidate.together.get(&candidate.source).and_then(|elections| elections.write.as_ref());
+    spread.map_or(f64::INFINITY, |spread| spread.p99_interval[1].unwrap_or(spread.max))
 }
 
-/// The rate that false elections surely stay below, as far as simulation could tell; never less than the estimate.
+/// The rate that false elections surely stay below.
 fn rate_bound(candidate: &Candidate) -> f64 {
-    let simulated = candidate.steady.iter().filter(|steady| steady.source == Source::Simulated);
-    let bound: f64 = simulated.map(|steady| steady.per_hour_interval[1]).sum();
-    bound.max(candidate.false_elections_per_hour)
+    candidate.false_elections_per_hour_interval[1].unwrap_or(f64::INFINITY)
 }
 
 fn why_quiet(candidate: &Candidate, target: f64) -> String {
@@ -137,7 +133,7 @@ fn rate_unmet(candidates: &[Candidate], target: f64) -> String {
         return "there is no candidate (hint: --candidates 150ms..300ms)".into();
     };
     let why = match rate_bound(nearest) > nearest.false_elections_per_hour {
-        true => "what was simulated leaves room for more",
+        true => "what was watched leaves room for more",
         false => "processes that stand still and packets that are late depose leaders more often than that",
     };
     format!(
@@ -153,7 +149,7 @@ fn rate_unmet(candidates: &[Candidate], target: f64) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::{Elections, Failure, Spread, Steady};
+    use super::super::{Elections, Source, Spread};
     use super::*;
 
     /// A candidate with this outage and rate; half of its outages take half as long.
@@ -176,18 +172,12 @@ mod tests {
             outage_p50_ms: outage / 2.0,
             outage_p99_ms: outage,
             false_elections_per_hour: per_hour,
+            false_elections_per_hour_interval: [Some(0.0), Some(per_hour * 1.5)],
             source: Source::Simulated,
+            together: BTreeMap::from([(Source::Simulated, elections)]),
             real: BTreeMap::new(),
-            simulated: BTreeMap::from([(Failure::Kill, elections)]),
-            steady: vec![Steady {
-                source: Source::Simulated,
-                burden: "stalls".into(),
-                hours: 100.0,
-                elections: 0,
-                per_hour,
-                per_hour_interval: [0.0, per_hour * 1.5],
-                longest_silence_ms: None,
-            }],
+            simulated: BTreeMap::new(),
+            steady: Vec::new(),
             warnings: Vec::new(),
         }
     }

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use super::statistics::rate_interval;
 use super::words::SOURCES;
 use super::{Candidate, Elections, Failure, Source, Spread, Timing, Tuning};
 
@@ -25,52 +24,27 @@ impl Candidate {
         }
     }
 
-    /// The failure that its outage is the outage of: the one with just these figures, or the first that was tried.
-    pub(super) fn told_failure(&self) -> Option<Failure> {
-        let tried = self.elections(self.source);
-        let has_its_figures = |elections: &Elections| {
-            elections.write.as_ref().is_some_and(|write| is_same(write.p99, self.outage_p99_ms))
-        };
-        let told = tried.iter().find(|(_, elections)| has_its_figures(elections));
-        told.or_else(|| tried.first_key_value()).map(|(failure, _)| *failure)
-    }
-
-    /// Time until a write succeeded after that failure, by one source.
+    /// Time until a write succeeded after all failures together, by one source.
     pub(super) fn outage(&self, source: Source) -> Option<&Spread> {
-        self.elections(source).get(&self.told_failure()?)?.write.as_ref()
+        self.together.get(&source)?.write.as_ref()
     }
 
     /// The true 99th percentile of its outage lies in there with 95 % confidence, as far as it is known.
     pub(super) fn outage_p99_interval(&self) -> [Option<f64>; 2] {
-        let spread = self.outage(self.source).filter(|spread| is_same(spread.p99, self.outage_p99_ms));
-        spread.map_or([None, None], |spread| spread.p99_interval)
+        self.outage(self.source).map_or([None, None], |spread| spread.p99_interval)
     }
 
-    /// The true rate of false elections lies in there with 95 % confidence: the interval of the one stretch of time with just this
-    /// rate, or of all time of its source taken together if that has it.
+    /// The true rate of false elections lies in there with 95 % confidence, if anything is known of it.
     pub(super) fn false_elections_interval(&self) -> Option<[f64; 2]> {
-        let rate = self.false_elections_per_hour;
-        let told = self.steady.iter().filter(|steady| is_same(steady.per_hour, rate));
-        // Of several, the longest knows most: it matters where nothing was seen at all.
-        let longest = told.max_by(|a, b| a.hours.total_cmp(&b.hours));
-        longest.map(|steady| steady.per_hour_interval).or_else(|| self.pooled_interval(rate))
-    }
-
-    fn pooled_interval(&self, rate: f64) -> Option<[f64; 2]> {
-        let sums = [Some(Source::Real), Some(Source::Simulated), None].map(|source| {
-            let of = self.steady.iter().filter(|steady| source.is_none_or(|source| steady.source == source));
-            of.fold((0, 0.0), |(count, hours), steady| (count + steady.elections, hours + steady.hours))
-        });
-        let (count, hours) =
-            sums.into_iter().find(|&(count, hours)| hours > 0.0 && is_same(count as f64 / hours, rate))?;
-        Some(rate_interval(count, hours))
+        let [low, high] = self.false_elections_per_hour_interval;
+        Some([low?, high?])
     }
 
     /// Split votes after all failures together, by one source.
     pub(super) fn split_votes(&self, source: Source) -> SplitVotes {
-        self.elections(source).values().fold(SplitVotes::default(), |sum, elections| SplitVotes {
-            split: sum.split + elections.split_votes,
-            of: sum.of + elections.elections,
+        self.together.get(&source).map_or(SplitVotes::default(), |elections| SplitVotes {
+            split: elections.split_votes,
+            of: elections.elections,
         })
     }
 
@@ -114,11 +88,6 @@ impl Tuning {
     }
 }
 
-/// Figures that were copied, perhaps through text.
-fn is_same(left: f64, right: f64) -> bool {
-    (left - right).abs() <= 1e-9 * left.abs().max(1.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::sample;
@@ -130,16 +99,5 @@ mod tests {
             Candidate { outage_p99_ms, false_elections_per_hour, ..sample::candidate(150.0) }
         });
         assert!(b.is_beaten_by(&a) && !a.is_beaten_by(&b) && !a.is_beaten_by(&a));
-    }
-
-    #[test]
-    fn intervals_are_those_of_the_measurement_that_has_the_figure() {
-        let candidate = sample::candidate(150.0);
-        assert_eq!(candidate.told_failure(), Some(Failure::Pause), "its outage is that of a pause");
-        assert!(candidate.outage_p99_interval()[0].is_some());
-        assert_eq!(candidate.false_elections_interval(), Some(candidate.steady[0].per_hour_interval));
-        let strange = Candidate { outage_p99_ms: 1.0, false_elections_per_hour: 77.0, ..candidate };
-        assert_eq!(strange.outage_p99_interval(), [None, None]);
-        assert_eq!(strange.false_elections_interval(), None);
     }
 }

@@ -2,10 +2,12 @@
 //!
 //! In reading order: this file is the record, `statistics` what can be said of numbers that came by chance, `advice` which candidate to
 //! take, `write` the files of a tuning, `rows` its trials line by line, `facts` what tables and pictures ask of it, `words` how it is
-//! told, `lines` how a terminal breaks it, `terminal` and `markdown` the short forms, `plot` its pictures, `page` the page. Nothing in
+//! told, `endless` how what has no end is
+//! written, `lines` how a terminal breaks it, `terminal` and `markdown` the short forms, `plot` its pictures, `page` the page. Nothing in
 //! here measures or simulates.
 
 pub mod advice;
+mod endless;
 mod facts;
 mod lines;
 mod markdown;
@@ -157,14 +159,20 @@ pub struct Candidate {
     /// What was tried.
     #[serde(flatten)]
     pub timing: Timing,
-    /// Half of the leader's failures are over, for writes, after so long.
+    /// Half of the leader's failures, all kinds together, are over for writes after so long.
+    #[serde(with = "endless")]
     pub outage_p50_ms: f64,
     /// 99 of 100 of them are.
+    #[serde(with = "endless")]
     pub outage_p99_ms: f64,
     /// How often a leader that is well loses its place: the best estimate.
     pub false_elections_per_hour: f64,
-    /// Where the three figures above come from.
+    /// The true rate lies in there with 95 % confidence; without an upper end where nothing is known.
+    pub false_elections_per_hour_interval: [Option<f64>; 2],
+    /// Where the outages above come from.
     pub source: Source,
+    /// Elections after failures of all kinds, by where they were seen.
+    pub together: BTreeMap<Source, Elections>,
     /// What elections of real processes were like, by what befell the leader.
     pub real: BTreeMap<Failure, Elections>,
     /// What simulated elections were like.
@@ -243,20 +251,28 @@ pub struct Elections {
     pub terms_mean: f64,
 }
 
-/// Where numbers lie, in milliseconds. An interval holds the true percentile with 95 % confidence; it is `null` at a side where the
+/// Where numbers lie, in milliseconds. What had no end is longer than all else. An interval holds the true percentile with 95 % confidence; it is `null` at a side where the
 /// numbers are too few to tell.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Spread {
+    #[serde(with = "endless")]
     pub mean: f64,
+    #[serde(with = "endless")]
     pub p5: f64,
+    #[serde(with = "endless")]
     pub p25: f64,
+    #[serde(with = "endless")]
     pub p50: f64,
     pub p50_interval: [Option<f64>; 2],
+    #[serde(with = "endless")]
     pub p75: f64,
+    #[serde(with = "endless")]
     pub p90: f64,
+    #[serde(with = "endless")]
     pub p99: f64,
     pub p99_interval: [Option<f64>; 2],
+    #[serde(with = "endless")]
     pub max: f64,
 }
 
@@ -286,8 +302,10 @@ pub struct Recommendation {
     #[serde(flatten)]
     pub timing: Timing,
     /// As in [`Candidate`].
+    #[serde(with = "endless")]
     pub outage_p50_ms: f64,
     /// As in [`Candidate`].
+    #[serde(with = "endless")]
     pub outage_p99_ms: f64,
     /// As in [`Candidate`].
     pub false_elections_per_hour: f64,
@@ -318,6 +336,7 @@ pub struct Check {
     /// Real or simulated.
     pub source: Source,
     /// What was measured, in the target's unit.
+    #[serde(with = "endless")]
     pub measured: f64,
     /// Whether the target was met.
     pub met: bool,
@@ -400,19 +419,51 @@ impl Elections {
     /// The figures of these trials, all of one candidate, source and failure.
     pub fn of<'a>(trials: impl Iterator<Item = &'a Trial>) -> Elections {
         let trials: Vec<&Trial> = trials.collect();
-        let spread = |value: fn(&Trial) -> Option<f64>| {
+        let endless = |ms: Option<f64>| Some(ms.unwrap_or(f64::INFINITY));
+        let spread = |value: &dyn Fn(&Trial) -> Option<f64>| {
             Spread::of(trials.iter().filter_map(|trial| value(trial)).collect())
         };
         let elections: u64 = trials.iter().map(|trial| u64::from(trial.elections)).sum();
         Elections {
             trials: trials.len() as u64,
             without_end: trials.iter().filter(|trial| trial.write_ms.is_none()).count() as u64,
-            detected: spread(|trial| trial.detected_ms),
-            heartbeat: spread(|trial| trial.heartbeat_ms),
-            write: spread(|trial| trial.write_ms),
+            detected: spread(&|trial| trial.detected_ms),
+            heartbeat: spread(&|trial| endless(trial.heartbeat_ms)),
+            write: spread(&|trial| endless(trial.write_ms)),
             elections,
             split_votes: trials.iter().map(|trial| u64::from(trial.split_votes)).sum(),
             terms_mean: elections as f64 / trials.len().max(1) as f64,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_had_no_end_is_longer_than_all_else_and_is_read_again() {
+        let trial = |number: u64, write_ms| Trial {
+            candidate: 0,
+            source: Source::Real,
+            failure: Failure::Kill,
+            number,
+            detected_ms: None,
+            heartbeat_ms: Some(5.0),
+            write_ms,
+            elections: 1,
+            split_votes: 0,
+        };
+        let trials: Vec<Trial> = (0..10).map(|number| trial(number, (number < 6).then_some(7.0))).collect();
+        let elections = Elections::of(trials.iter());
+        let write = elections.write.clone().expect("trials");
+        assert_eq!((write.p50, write.p75, write.max), (7.0, f64::INFINITY, f64::INFINITY));
+        assert_eq!((elections.without_end, elections.detected.clone()), (4, None));
+        let text = serde_json::to_string(&elections).expect("plain data");
+        assert!(text.contains("\"p75\":null"), "{text}");
+        assert_eq!(
+            serde_json::from_str::<Elections>(&text).expect("JSON").write.map(|write| write.p75),
+            Some(f64::INFINITY)
+        );
     }
 }

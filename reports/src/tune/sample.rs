@@ -1,12 +1,14 @@
 //! A tuning for tests: small, without chance, and with something of everything.
 
+use std::collections::BTreeMap;
+
 use super::{
     Beside, Candidate, Check, Configuration, Curve, CurvePoint, Elections, Failure, NetworkFacts,
     Recommendation, Source, SplitPoint, Steady, Study, StudyChart, StudyLine, Target, Timing, Trial, Tuning,
     statistics,
 };
 
-const TRIALS: u64 = 40;
+const TRIALS: u64 = 200;
 
 /// A candidate whose timeouts are `low` to twice `low`.
 pub(super) fn candidate(low: f64) -> Candidate {
@@ -18,16 +20,22 @@ pub(super) fn candidate(low: f64) -> Candidate {
             .into_iter()
             .collect()
     };
-    let real: std::collections::BTreeMap<Failure, Elections> = of(Source::Real);
-    let write = real[&Failure::Pause].write.clone().expect("writes succeed");
+    let together = |source| {
+        let trials = [Failure::Kill, Failure::Pause].map(|failure| trials_of(0, low, source, failure));
+        (source, Elections::of(trials.iter().flatten()))
+    };
+    let together = BTreeMap::from([Source::Real, Source::Simulated].map(together));
+    let write = together[&Source::Real].write.clone().expect("writes succeed");
     let per_hour = 300.0 / low;
     Candidate {
         timing,
         outage_p50_ms: write.p50,
         outage_p99_ms: write.p99,
         false_elections_per_hour: per_hour,
+        false_elections_per_hour_interval: statistics::rate_interval((per_hour * 2.0) as u64, 2.0).map(Some),
         source: Source::Real,
-        real,
+        together,
+        real: of(Source::Real),
         simulated: of(Source::Simulated),
         steady: vec![Steady {
             source: Source::Real,
@@ -47,7 +55,7 @@ fn trials_of(candidate: usize, low: f64, source: Source, failure: Failure) -> Ve
     let extra = if failure == Failure::Kill { 0.0 } else { 9.0 };
     (0..TRIALS)
         .map(|number| {
-            let heard = low + extra + number as f64 * low / 20.0;
+            let heard = low + extra + number as f64 * low / 100.0;
             let is_over = number + 1 < TRIALS;
             Trial {
                 candidate,

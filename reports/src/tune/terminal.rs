@@ -226,7 +226,7 @@ mod tests {
 rafture · 3 nodes · round trips of 1 ms
 
 recommended: heartbeat 50 ms, election timeout 150–300 ms
-  Writes are back after 304 ms in half of a leader's failures, and after 447 ms in 99 of 100. A
+  Writes are back after 306 ms in half of a leader's failures, and after 456 ms in 99 of 100. A
   leader that is well loses its place this often: 2 an hour.
   It has the fewest false elections of those that meet the target.
   The target was met in 1 of 1 fresh run at other seeds.
@@ -239,8 +239,8 @@ recommended: heartbeat 50 ms, election timeout 150–300 ms
 warning: only 40 trials: the 99th percentile is unsure
 
     timeout     heartbeat  real p50     p99   split  simulated p50     p99   split  false/h
-  → 150–300 ms      50 ms    304 ms  447 ms  16.7 %         304 ms  447 ms  16.7 %        2
-  ! 200–400 ms    66.7 ms    402 ms  592 ms  16.7 %         402 ms  592 ms  16.7 %      1.5
+  → 150–300 ms      50 ms    306 ms  456 ms  16.7 %         306 ms  456 ms  16.7 %        2
+  ! 200–400 ms    66.7 ms    406 ms  604 ms  16.7 %         406 ms  604 ms  16.7 %      1.5
 
 ! 200–400 ms: the range is narrower than a round trip
 

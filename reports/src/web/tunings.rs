@@ -12,11 +12,10 @@ use maud::{Markup, html};
 
 use super::frame::{self, encoded};
 use super::{Server, blocking, files, folders};
+use crate::store::TUNINGS;
 use crate::tune::{RECORD, Tuning, words};
 use crate::wording;
 
-/// Where they lie in the store.
-const FOLDER: &str = "tunings";
 /// As many are listed.
 const LISTED_MAX: usize = 100;
 /// No record is longer.
@@ -52,7 +51,7 @@ pub(super) async fn file(
     extract::Path((name, file)): extract::Path<(String, String)>,
 ) -> Response {
     blocking(move || {
-        let sent = server.folder(FOLDER, &name).and_then(|folder| files::send(&folder, &file));
+        let sent = server.folder(TUNINGS, &name).and_then(|folder| files::send(&folder, &file));
         Ok(sent.unwrap_or_else(|| {
             let why = format!("There is no tuning {name} with a file {file}.");
             frame::failure(StatusCode::NOT_FOUND, &why)
@@ -115,11 +114,11 @@ fn cells(record: &Tuning) -> Markup {
 
 /// Newest first, by their names, which begin with their time. Only what is listed is read.
 fn tunings(server: &Server) -> Vec<Listed> {
-    let mut names = folders(&server.store.join(FOLDER));
+    let mut names = folders(&server.store.join(TUNINGS));
     names.sort_by(|a, b| b.cmp(a));
     names.truncate(LISTED_MAX);
     let listed = |name: String| {
-        let folder = server.folder(FOLDER, &name)?;
+        let folder = server.folder(TUNINGS, &name)?;
         Some(Listed { record: read(&folder), name })
     };
     names.into_iter().filter_map(listed).collect()

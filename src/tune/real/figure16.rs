@@ -21,7 +21,7 @@ use super::outcome::Figures;
 use super::scratch::Scratch;
 use super::stage::{Setup, Well, on_stage};
 use super::trial::Player;
-use super::{Counter, Measured, Progress, timing_of, too_late, unsteady};
+use super::{Counter, Measured, Progress, told, too_late, unsteady};
 use crate::error::Error;
 use crate::run::pulse::Pulse;
 
@@ -64,7 +64,7 @@ pub(crate) fn figure16(
 ) -> Result<Vec<Measured>, Error> {
     let scratch = Scratch::within(&plan.folder)?;
     let counter = Counter { done: AtomicU64::new(0), of: plan.trials * plan.curves.len() as u64, note };
-    let takes = |curve: &Timing| places(timing_of(curve).election_timeout.0, plan.jobs);
+    let takes = |curve: &Timing| places(told(curve).election_timeout.0, plan.jobs);
     in_parallel(&plan.curves, (plan.jobs, takes), stop, |number, curve, halt| {
         draw(plan, (number, curve), scratch.join(number), halt, &counter)
     })
@@ -86,7 +86,7 @@ fn draw(
         system: "rafture",
         options: &Options::new(),
         nodes: NODES,
-        timing: timing_of(curve),
+        timing: told(curve),
         seed: plan.seed.wrapping_add(number as u64),
         links: &links,
         network: plan.network,

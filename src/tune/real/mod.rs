@@ -27,14 +27,14 @@ use rafture_nemesis::disk;
 use rafture_nemesis::hosts::{Condition, Link, NetworkChoice};
 use rafture_reports::results::Lateness;
 use rafture_reports::tune::{Failure, Steady, Timing, Trial};
-use rafture_workloads::systems::{self, Options, timing};
+use rafture_workloads::systems::{self, Options};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use tokio::sync::watch;
 
-#[allow(unused_imports, reason = "see above")]
 pub(crate) use figure16::{Figure16Plan, figure16};
 
+use super::told;
 use crate::error::Error;
 use crate::run::pulse::Pulse;
 use jobs::{Halt, in_parallel, places};
@@ -145,7 +145,7 @@ pub(crate) fn measure(
     let each = plan.trials * plan.failures.len() as u64 + steady as u64;
     let counter = Counter { done: AtomicU64::new(0), of: each * plan.timings.len() as u64, note };
     let tasks = plan.tasks();
-    let takes = |task: &Task| places(timing_of(&task.timing).election_timeout.0, plan.jobs);
+    let takes = |task: &Task| places(told(&task.timing).election_timeout.0, plan.jobs);
     let done = in_parallel(&tasks, (plan.jobs, takes), stop, |number, task, halt| {
         work(plan, task, &scratch.join(number), halt, &counter)
     })?;
@@ -171,7 +171,7 @@ fn work(
         system: &plan.system,
         options: &plan.options,
         nodes: plan.nodes,
-        timing: timing_of(&task.timing),
+        timing: told(&task.timing),
         seed: plan.seed.wrapping_add(task.candidate as u64),
         links: &plan.links,
         network: plan.network,
@@ -259,13 +259,6 @@ fn too_late(lateness: Lateness, timing: &Timing) -> Option<String> {
     })
 }
 
-/// The same in the words of systems.
-fn timing_of(timing: &Timing) -> timing::Timing {
-    let time = |milliseconds: f64| Duration::from_secs_f64(milliseconds / 1e3);
-    let [low, high] = timing.election_timeout_ms;
-    timing::Timing { election_timeout: (time(low), time(high)), heartbeat: time(timing.heartbeat_ms) }
-}
-
 /// Numbers by chance for one purpose among many of one seed.
 fn dice(seed: u64, purpose: u64) -> ChaCha8Rng {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
@@ -283,7 +276,7 @@ impl RealPlan {
         demand(self.jobs > 0, "no cluster at a time, nothing to measure (hint: --jobs 4)")?;
         let system = systems::configured(&self.system, &self.options).map_err(Error::Input)?;
         for timing in &self.timings {
-            system.tell(&timing_of(timing)).map_err(Error::Input)?;
+            system.tell(&told(timing)).map_err(Error::Input)?;
         }
         if let Some(lack) = system.lack() {
             return Err(Error::Harness(format!("`{}` cannot run here: {lack}", self.system)));
