@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use rafture_reports::tune::{Failure, Target, Timing};
 
+use super::figure16;
 use super::network::Network;
 use super::simulated::Stalls;
 use super::studies;
@@ -163,6 +164,9 @@ impl TuneArguments {
             self.target_outage.is_none_or(|target| !target.0.is_zero()),
             "an outage always takes some time (hint: --target-outage 500ms)",
         )?;
+        if self.figure16 {
+            figure16::asked(self)?;
+        }
         let network = self.network()?;
         let failures = self.failures.iter().map(|name| name.failure());
         Ok(Plan {

@@ -164,7 +164,7 @@ impl Way {
 }
 
 /// The places of the curves that were asked for; all of them if none was named.
-fn asked(arguments: &TuneArguments) -> Result<Vec<usize>, Error> {
+pub(super) fn asked(arguments: &TuneArguments) -> Result<Vec<usize>, Error> {
     let is_of = |published: &Published, range: &Range| {
         published.range == [range.low, range.high].map(|bound| bound.as_secs_f64() * 1e3)
     };
