@@ -62,7 +62,7 @@ pub struct TuneArguments {
     #[arg(long, default_value_t = 100_000)]
     pub(super) simulated_trials: u64,
     /// How long real clusters are watched while nothing fails, under each burden
-    #[arg(long, default_value = "5s")]
+    #[arg(long, default_value = "3s")]
     pub(super) steady: Span,
     /// In simulation, a process stands still so often an hour, as machines, collectors of garbage and disks make it
     #[arg(long, default_value_t = 60.0, value_name = "PER HOUR")]
@@ -148,7 +148,7 @@ impl TuneArguments {
         demand((1..=64).contains(&self.jobs), "1 to 64 clusters at a time (hint: --jobs 4)")?;
         demand(
             !(self.real && self.steady.0.is_zero()),
-            "without --steady, nothing is known of false elections on real processes (hint: --steady 5s)",
+            "without --steady, nothing is known of false elections on real processes (hint: --steady 3s)",
         )?;
         demand(self.checks <= 100, "at most 100 checks (hint: --checks 10)")?;
         demand(

@@ -44,7 +44,7 @@ pub(super) fn stopped() -> Error {
 }
 
 /// With timeouts below this, a cluster has the machine to itself: elections take a few milliseconds, and so does what others do to them.
-const ALONE_BELOW: Duration = Duration::from_millis(50);
+const ALONE_BELOW: Duration = Duration::from_millis(40);
 /// Below this, it has half of it.
 const HALF_BELOW: Duration = Duration::from_millis(150);
 
