@@ -16,7 +16,7 @@ mod sync;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rafture_checker::verdict::Verdict;
@@ -166,7 +166,7 @@ impl Work<'_> {
         let is_unmet = !self.arguments.real
             && matches!(advice::advise(&tuning.candidates, self.plan.target), Advice::Unmet(_));
         if !self.arguments.sim && !is_unmet {
-            let measured = self.measure(timings, self.arguments.trials, self.arguments.seed)?;
+            let measured = self.measure(timings, self.arguments.steady.0, self.arguments.seed)?;
             parts.iter_mut().zip(measured).for_each(|(parts, measured)| parts.measured = measured);
             tuning.candidates = figures(&parts);
         }
@@ -203,8 +203,8 @@ impl Work<'_> {
         }
     }
 
-    /// What becomes of these times on real processes.
-    fn measure(&self, timings: &[Timing], trials: u64, seed: u64) -> Result<Vec<Measured>, Error> {
+    /// What becomes of these times on real processes, and of so much time in which nothing fails.
+    fn measure(&self, timings: &[Timing], steady: Duration, seed: u64) -> Result<Vec<Measured>, Error> {
         let mut burdens = vec![Burden::Idle, Burden::Load, Burden::Jitter];
         if disk::lack().is_none() {
             burdens.push(Burden::SlowDisks);
@@ -215,8 +215,8 @@ impl Work<'_> {
             nodes: self.plan.network.nodes(),
             timings: timings.to_vec(),
             failures: self.plan.failures.clone(),
-            trials,
-            steady: self.arguments.steady.0,
+            trials: self.arguments.trials,
+            steady,
             burdens,
             seed,
             links: self.plan.network.conditions(),
@@ -255,7 +255,7 @@ impl Work<'_> {
     /// What the system makes of these times.
     fn kept(&self, timing: &Timing) -> Result<Timing, Error> {
         let kept = self.system.tell(&told(timing)).map_err(Error::Input)?.kept;
-        let ms = |time: std::time::Duration| time.as_secs_f64() * 1e3;
+        let ms = |time: Duration| time.as_secs_f64() * 1e3;
         let (low, high) = kept.election_timeout;
         Ok(Timing { heartbeat_ms: ms(kept.heartbeat), election_timeout_ms: [ms(low), ms(high)] })
     }
@@ -385,7 +385,7 @@ fn false_elections(steady: &[Steady]) -> (f64, [Option<f64>; 2]) {
 
 /// The same in the words of systems.
 fn told(timing: &Timing) -> timing::Timing {
-    let time = |ms: f64| std::time::Duration::from_secs_f64(ms / 1e3);
+    let time = |ms: f64| Duration::from_secs_f64(ms / 1e3);
     let [low, high] = timing.election_timeout_ms;
     timing::Timing { election_timeout: (time(low), time(high)), heartbeat: time(timing.heartbeat_ms) }
 }

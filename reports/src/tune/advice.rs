@@ -95,7 +95,7 @@ fn rate_bound(candidate: &Candidate) -> f64 {
 
 fn why_quiet(candidate: &Candidate, target: f64) -> String {
     format!(
-        "of the candidates whose outages stay below {} in 99 of 100 failures ({} here), it has the fewest false elections: {}",
+        "Of the candidates whose outages stay below {} in 99 of 100 failures ({} here), it has the fewest false elections: {}.",
         duration(target),
         duration(candidate.outage_p99_ms),
         rate(candidate.false_elections_per_hour)
@@ -104,7 +104,7 @@ fn why_quiet(candidate: &Candidate, target: f64) -> String {
 
 fn why_fast(candidate: &Candidate, target: f64) -> String {
     format!(
-        "of the candidates whose false elections surely stay at or below {} ({} here), it has the shortest outages: {} in 99 of 100 failures",
+        "Of the candidates whose false elections surely stay at or below {} ({} here), it has the shortest outages: {} in 99 of 100 failures.",
         rate(target),
         rate(candidate.false_elections_per_hour),
         duration(candidate.outage_p99_ms)
