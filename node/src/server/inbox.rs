@@ -7,10 +7,10 @@
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
 
 use super::clock::now;
 use super::event::{Done, Event};
+use super::timer::Timer;
 use crate::raft::Time;
 
 /// Events that are taken in together.
@@ -20,6 +20,7 @@ const EVENTS_MAX: usize = 512;
 pub(super) struct Inbox {
     events: mpsc::Receiver<Event>,
     done: mpsc::UnboundedReceiver<Done>,
+    timer: Timer,
     /// How long to look before sleeping.
     busy_poll: Duration,
     /// When something last came.
@@ -36,11 +37,13 @@ impl Inbox {
     pub(super) fn new(
         events: mpsc::Receiver<Event>,
         done: mpsc::UnboundedReceiver<Done>,
+        timer: Timer,
         busy_poll: Duration,
     ) -> Inbox {
         Inbox {
             events,
             done,
+            timer,
             busy_poll,
             latest: now(),
             is_quick: false,
@@ -58,7 +61,7 @@ impl Inbox {
                 count = self.events.recv_many(&mut self.asked, EVENTS_MAX) => if count == 0 {
                     return false;
                 },
-                () = sleep_until(Instant::now() + (deadline - now())) => return true,
+                () = self.timer.sleep(deadline - now()) => return true,
             }
             self.gather();
         }

@@ -1,8 +1,8 @@
 //! A member as a process: files, sockets and the clock around it.
 //!
 //! In reading order: [`run`] puts it together; `member` owns all state; `clients` and `peers` are the connections, `disk`
-//! the threads that wait for disks, `event` what all of them tell it, `inbox` how it waits for that, and `clock` what
-//! time it is; `wire` is what members say in bytes; `trace`, `report` and `metrics` are what the node tells of itself.
+//! the threads that wait for disks, `event` what all of them tell it, `inbox` how it waits for that, `timer` until
+//! when, and `clock` what time it is; `wire` is what members say in bytes; `trace`, `report` and `metrics` are what the node tells of itself.
 
 mod clients;
 mod clock;
@@ -13,6 +13,7 @@ mod member;
 mod metrics;
 mod peers;
 mod report;
+mod timer;
 mod trace;
 mod wire;
 
@@ -36,6 +37,7 @@ use inbox::Inbox;
 use member::{Asked, Member as Working};
 use peers::Peer;
 use report::Figures;
+use timer::Timer;
 use trace::Trace;
 pub use wire::{Hello, Letter, WireError, decode as decode_message, encode as encode_message};
 
@@ -193,11 +195,12 @@ async fn serve(options: Options) -> Result<(), NodeError> {
         jobs_due: Vec::new(),
         can_wait: false,
     };
+    let timer = Timer::new().map_err(failed("set a timer"))?;
     let told_to_stop = tokio::spawn(told_to_stop()?);
     // The member is looked at first: signals are rare.
     tokio::select! {
         biased;
-        result = member.work(Inbox::new(events, done, options.busy_poll)) => Ok(result?),
+        result = member.work(Inbox::new(events, done, timer, options.busy_poll)) => Ok(result?),
         _ = told_to_stop => Ok(()),
     }
 }
