@@ -346,6 +346,15 @@ fn a_full_disk_has_no_room_and_a_slow_one_takes_its_time() {
         file.sync_all().expect("a sync");
         assert!(start.elapsed() >= slow_sync);
         assert!(mount.attempt(Trial::Sync).expect("a sync").0 >= slow_sync);
+
+        let uneven_sync = Duration::from_millis(4);
+        mount.set(Trouble { uneven_sync, ..Trouble::default() }, 1);
+        let mut took: Vec<Duration> =
+            (0..40).map(|_| mount.attempt(Trial::Sync).expect("a sync").0).collect();
+        took.sort_unstable();
+        // Of forty by this seed, the median is at two thirds of the mean, and the longest at three times that at least.
+        assert!(took[20] >= uneven_sync / 3 && took[39] >= 2 * uneven_sync, "{took:?}");
+        assert!(took.iter().sum::<Duration>() >= 40 * uneven_sync / 2, "{took:?}");
     });
 }
 

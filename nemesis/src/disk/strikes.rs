@@ -81,7 +81,7 @@ impl Files {
 
     /// How long a write takes more.
     pub(super) fn write_wait(&self, inode: u64) -> Wait {
-        let more = self.trouble(inode).map_or(Duration::ZERO, |trouble| self.more(trouble.slow_write));
+        let more = self.trouble(inode).map_or(Duration::ZERO, |trouble| trouble.slow_write);
         Wait { more, hang: Duration::ZERO }
     }
 
@@ -90,15 +90,20 @@ impl Files {
         let Some(trouble) = self.trouble(inode) else {
             return Wait::default();
         };
-        let more = self.more(trouble.slow_sync);
+        let more = trouble.slow_sync + self.by_chance(trouble.uneven_sync);
         let one_in = f64::from(trouble.stall_in.max(1));
         let hangs = !trouble.stall.is_zero()
             && (self.stall_is_due.swap(false, Ordering::Relaxed) || self.random().random_bool(1.0 / one_in));
         Wait { more, hang: if hangs { trouble.stall } else { Duration::ZERO } }
     }
 
-    fn more(&self, least: Duration) -> Duration {
-        if least.is_zero() { least } else { least.mul_f64(self.random().random_range(1.0..1.5)) }
+    /// An exponential distribution by its inverse; its far end is cut off at ten times the mean.
+    fn by_chance(&self, mean: Duration) -> Duration {
+        if mean.is_zero() {
+            return mean;
+        }
+        let share: f64 = self.random().random();
+        mean.mul_f64((-(1.0 - share).ln()).min(10.0))
     }
 
     pub(super) fn wait(&self, wait: Wait) {

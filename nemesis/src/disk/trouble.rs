@@ -12,8 +12,10 @@ use crate::fault::{DiskFault, Shape, Strength};
 /// What a disk does wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Trouble {
-    /// Every sync takes so much longer, and up to half as much again.
+    /// Every sync takes so much longer.
     pub slow_sync: Duration,
+    /// Every sync takes longer by chance: by so much on average, with an exponential distribution.
+    pub uneven_sync: Duration,
     /// Every write takes so much longer.
     pub slow_write: Duration,
     /// Now and then a sync hangs for so long; the next one does.
@@ -183,7 +185,7 @@ impl Trouble {
                     return Trouble { stall: by, stall_in: random.random_range(20..=200), ..none };
                 }
                 let slow_write = if random.random_bool(0.5) { by / 20 } else { Duration::ZERO };
-                Trouble { slow_sync: by, slow_write, ..none }
+                Trouble { slow_sync: by, uneven_sync: by / 4, slow_write, ..none }
             }
             DiskFault::IoError => {
                 let errors = once_or_always(random);
@@ -213,6 +215,7 @@ impl Trouble {
         let rarest = |one: u32, other: u32| if one.min(other) == 0 { one.max(other) } else { one.min(other) };
         Trouble {
             slow_sync: self.slow_sync.max(other.slow_sync),
+            uneven_sync: self.uneven_sync.max(other.uneven_sync),
             slow_write: self.slow_write.max(other.slow_write),
             stall: self.stall.max(other.stall),
             stall_in: rarest(self.stall_in, other.stall_in),
@@ -250,6 +253,10 @@ impl fmt::Display for Trouble {
         let mut words = Vec::new();
         if !self.slow_sync.is_zero() {
             words.push(format!("syncs take {:.1} ms more", 1e3 * self.slow_sync.as_secs_f64()));
+        }
+        if !self.uneven_sync.is_zero() {
+            let by = 1e3 * self.uneven_sync.as_secs_f64();
+            words.push(format!("syncs take another {by:.1} ms by chance, on average"));
         }
         if !self.slow_write.is_zero() {
             words.push(format!("writes take {:.2} ms more", 1e3 * self.slow_write.as_secs_f64()));
