@@ -40,6 +40,12 @@ pub struct TuneArguments {
     /// Share of packets that are lost: `1%` or 0.01
     #[arg(long, default_value = "0", value_parser = share)]
     pub(super) loss: f64,
+    /// A sync of a member's disk takes so long; by default what it takes where the store is
+    #[arg(long)]
+    pub(super) sync: Option<Span>,
+    /// And so much longer on average, by chance
+    #[arg(long)]
+    pub(super) sync_jitter: Option<Span>,
     /// Round trips between members in milliseconds, one row and one column each, in a file; or a known network by name
     #[arg(long, value_name = "FILE|NAME", conflicts_with_all = ["rtt", "hosts"])]
     pub(super) matrix: Option<String>,
@@ -93,11 +99,11 @@ pub struct TuneArguments {
     pub(super) figure16: bool,
     /// Simulate a question that Raft's dissertation leaves open instead, or `all` of them
     #[arg(long, value_delimiter = ',', value_name = "NAME", conflicts_with_all = [
-        "matrix", "hosts", "nodes", "rtt", "jitter", "loss", "system", "option", "candidates", "heartbeat", "failures", "trials", "steady",
+        "matrix", "hosts", "nodes", "rtt", "jitter", "loss", "sync", "sync_jitter", "system", "option", "candidates", "heartbeat", "failures", "trials", "steady",
         "stalls", "stall", "target_outage", "target_false_elections", "checks", "real", "jobs", "network", "pre_vote",
     ])]
     pub(super) study: Vec<String>,
-    /// Real clusters at a time
+    /// Real clusters at a time; fewer with timeouts below 150ms, more with 300ms and above
     #[arg(long, default_value_t = 4)]
     pub(super) jobs: usize,
     /// Where nodes live: auto, netns, proxy
@@ -156,6 +162,10 @@ impl TuneArguments {
             "a process stands still 0 to 1000000 times an hour, for longer than nothing (hint: --stalls 60 --stall 20ms)",
         )?;
         demand(self.jitter() <= Duration::from_secs(10), "at most 10s of jitter (hint: --jitter 1ms)")?;
+        demand(
+            [self.sync, self.sync_jitter].into_iter().flatten().all(|span| span.0 <= Duration::from_secs(1)),
+            "a sync takes at most 1s, and by chance at most 1s more (hint: --sync 2ms --sync-jitter 1ms)",
+        )?;
         demand(
             self.rtt.is_none_or(|rtt| rtt.0 <= Duration::from_secs(60)),
             "a round trip of at most 60s (hint: --rtt 1ms)",

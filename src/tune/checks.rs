@@ -24,7 +24,7 @@ fn check(work: &Work<'_>, timing: &Timing, seed: u64) -> Result<Check, Error> {
                     (Source::Real, measured.into_iter().flat_map(|found| found.trials).collect())
                 }
                 true => {
-                    let mut world = work.world()?;
+                    let mut world = work.world();
                     world.seed = seed;
                     let mut parts = Parts::default();
                     parts.simulate(work, &world, (0, &work.kept(timing)?));
@@ -36,7 +36,7 @@ fn check(work: &Work<'_>, timing: &Timing, seed: u64) -> Result<Check, Error> {
             Ok(Check { seed, source, measured, met: measured <= target })
         }
         Target::FalseElectionsPerHour(target) => {
-            let mut world = work.world()?;
+            let mut world = work.world();
             world.seed = seed;
             let steady = world.steady(0, &work.kept(timing)?);
             let measured = steady.iter().map(|steady| steady.per_hour).sum();

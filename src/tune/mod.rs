@@ -30,7 +30,6 @@ use rafture_reports::tune::{
     Candidate, Configuration, Elections, Failure, Recommendation, Source, Steady, Timing, Trial, Tuning,
     terminal, write,
 };
-use rafture_sim::elections::Delay;
 use rafture_workloads::systems::{self, Options, System, timing};
 use tokio::sync::watch;
 
@@ -45,6 +44,7 @@ use crate::screen;
 use arguments::Plan;
 use real::{Burden, Measured, Progress, RealPlan};
 use simulated::World;
+use sync::Syncs;
 
 /// Ranges for which split votes are counted begin here at least, so that they are about width alone.
 const SPLIT_LOW_MS: f64 = 150.0;
@@ -55,8 +55,9 @@ struct Work<'a> {
     plan: Plan,
     system: Box<dyn System>,
     options: Options,
-    /// Where the data of nodes may be, and the disk that is meant.
+    /// Where the data of nodes may be.
     workplace: &'a Path,
+    syncs: Syncs,
     stop: watch::Receiver<bool>,
 }
 
@@ -84,7 +85,13 @@ pub fn tune(
     let store = Store::open(&arguments.store).map_err(Error::input)?;
     // A tuning gets its folder when there is something for it; what nodes need meanwhile goes beside.
     let workplace = store.tunings().map_err(Error::input)?;
-    let work = Work { arguments, plan, system, options, workplace: &workplace, stop: stop()? };
+    let syncs = Syncs::of(arguments, &workplace)?;
+    if let Some(lack) = disk::lack().filter(|_| is_real && syncs.trouble().is_some()) {
+        return Err(Error::Harness(format!(
+            "other disks than this one's cannot be had here: {lack} (hint: --sim, or without --sync)"
+        )));
+    }
+    let work = Work { arguments, plan, system, options, workplace: &workplace, syncs, stop: stop()? };
     let (mut tuning, trials) = work.carry_out(started)?;
     tuning.seconds = began.elapsed().as_secs_f64();
     let folder = store.create_tuning(arguments.seed, started).map_err(Error::input)?;
@@ -106,12 +113,13 @@ impl Work<'_> {
     fn carry_out(&self, started: SystemTime) -> Result<(Tuning, Vec<Trial>), Error> {
         let mut tuning = self.record(started);
         if self.arguments.figure16 {
-            (tuning.network, tuning.nodes) = (figure16::network(self.arguments), 5);
             let bar = progress_bar("crashes");
             let note = |progress: Progress| show(&bar, progress);
-            let found = figure16::figure16(self.arguments, self.workplace, &self.stop, &note)?;
+            let found = figure16::figure16(self.arguments, self.syncs, self.workplace, &self.stop, &note)?;
             bar.finish_and_clear();
-            (tuning.figure16, tuning.warnings) = (found.curves, found.warnings);
+            (tuning.network, tuning.nodes) = (found.network, 5);
+            tuning.figure16 = found.curves;
+            tuning.warnings.extend(found.warnings);
             return Ok((tuning, found.trials));
         }
         if !self.plan.studies.is_empty() {
@@ -131,6 +139,8 @@ impl Work<'_> {
     /// A record of nothing yet.
     fn record(&self, started: SystemTime) -> Tuning {
         let asks_for_advice = !self.arguments.figure16 && self.plan.studies.is_empty();
+        let mut network = self.plan.network.facts();
+        network.words += &format!(", {}", sync::words(self.syncs.meant));
         Tuning {
             command: command(),
             seed: self.arguments.seed,
@@ -138,11 +148,11 @@ impl Work<'_> {
             seconds: 0.0,
             system: self.arguments.system.clone(),
             nodes: self.plan.network.nodes(),
-            network: self.plan.network.facts(),
+            network,
             target: asks_for_advice.then_some(self.plan.target),
             recommendation: None,
             unmet: None,
-            warnings: Vec::new(),
+            warnings: self.syncs.warning().filter(|_| !self.arguments.sim).into_iter().collect(),
             candidates: Vec::new(),
             checks: Vec::new(),
             split_votes: Vec::new(),
@@ -177,7 +187,7 @@ impl Work<'_> {
     }
 
     fn simulate(&self, tuning: &mut Tuning, parts: &mut [Parts]) -> Result<(), Error> {
-        let world = self.world()?;
+        let world = self.world();
         let bar = progress_bar("simulated candidates");
         for (place, (timing, parts)) in self.plan.timings.iter().zip(parts.iter_mut()).enumerate() {
             self.check_stop()?;
@@ -219,6 +229,7 @@ impl Work<'_> {
             steady,
             burdens,
             seed,
+            disks: self.syncs.trouble(),
             links: self.plan.network.conditions(),
             network: self.arguments.network.parse().map_err(Error::Input)?,
             jobs: self.arguments.jobs,
@@ -233,23 +244,14 @@ impl Work<'_> {
     }
 
     /// What simulation is about.
-    fn world(&self) -> Result<World, Error> {
-        Ok(World {
+    fn world(&self) -> World {
+        World {
             network: self.plan.network.clone(),
             pre_vote: self.arguments.pre_vote.is_none_or(|pre_vote| pre_vote == Switch::On),
-            sync: self.sync()?,
+            sync: self.syncs.meant,
             stalls: self.plan.stalls,
             seed: self.arguments.seed,
-        })
-    }
-
-    fn sync(&self) -> Result<Delay, Error> {
-        sync::measure(self.workplace).map_err(|error| {
-            Error::Harness(format!(
-                "cannot measure the disk at `{}`: {error} (hint: --store on another)",
-                self.workplace.display()
-            ))
-        })
+        }
     }
 
     /// What the system makes of these times.

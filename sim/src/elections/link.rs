@@ -70,7 +70,7 @@ impl Delay {
     }
 
     /// On average, in nanoseconds.
-    pub(super) fn mean_ns(self) -> u64 {
+    pub fn mean_ns(self) -> u64 {
         self.base_ns + self.tail_ns
     }
 }

@@ -1,7 +1,7 @@
 //! Trials on real processes: a cluster stands well under a leader, the leader is made to fail, and what follows is measured.
 //!
-//! In reading order: this file is what is asked for and what comes of it; `jobs` lets a few clusters work at a time, `stage` is one of
-//! them and `scratch` where it has its files, `elections` follows what its nodes write of elections, `writes` are clients that try whether a write succeeds; `failure` makes a
+//! In reading order: this file is what is asked for and what comes of it; `jobs` lets a few clusters work at a time, `shares` is
+//! what each of them does, `stage` is one of them and `scratch` where it has its files, `elections` follows what its nodes write of elections, `writes` are clients that try whether a write succeeds; `failure` makes a
 //! leader fail, `trial` is one failure from a cluster that is well to one that is well again, `outcome` makes figures of what was seen;
 //! `steady` is time in which nothing fails, and `figure16` the set-up of the paper's figure. Nothing in here chooses between timings.
 
@@ -11,6 +11,7 @@ mod figure16;
 mod jobs;
 mod outcome;
 mod scratch;
+mod shares;
 mod stage;
 mod steady;
 #[cfg(test)]
@@ -23,9 +24,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use rafture_nemesis::disk;
+use rafture_nemesis::disk::{self, Trouble};
 use rafture_nemesis::hosts::{Condition, Link, NetworkChoice};
-use rafture_reports::results::Lateness;
 use rafture_reports::tune::{Failure, Steady, Timing, Trial};
 use rafture_workloads::systems::{self, Options};
 use rand::SeedableRng;
@@ -37,13 +37,12 @@ pub(crate) use figure16::{Figure16Plan, figure16};
 use super::told;
 use crate::error::Error;
 use crate::run::pulse::Pulse;
-use jobs::{Halt, in_parallel, places};
+use jobs::Halt;
 use scratch::Scratch;
+use shares::{Found, Task};
 use stage::{Setup, on_stage};
 use trial::{Attempt, Player};
 
-/// Whoever sleeps wakes up too late by more than this share of the least timeout, in one case of a hundred: figures are not trusted then.
-const LATENESS_SHARE_MAX: f64 = 0.1;
 /// So many trials one after the other that could not be made, for want of a steady leader, are the end of a timing.
 const FRUITLESS_MAX: u64 = 3;
 
@@ -68,6 +67,8 @@ pub(crate) struct RealPlan {
     pub(crate) burdens: Vec<Burden>,
     /// Decides when failures strike, and everything that nodes of ours draw.
     pub(crate) seed: u64,
+    /// What disks do wrong all the time, so that syncs take what they are to take; `None` for those of this machine. It takes FUSE.
+    pub(crate) disks: Option<Trouble>,
     /// The network between the members; links that are not there are as good as the machine's own.
     pub(crate) links: BTreeMap<Link, Condition>,
     /// Where nodes live.
@@ -122,14 +123,6 @@ pub(super) struct Counter<'n> {
     note: &'n (dyn Fn(Progress) + Sync),
 }
 
-/// One cluster's work.
-struct Task {
-    candidate: usize,
-    timing: Timing,
-    /// Disks must be mounted before nodes start, so those that are to be slow have a cluster of their own.
-    has_slow_disks: bool,
-}
-
 /// Measures; gives what came of each timing, in their order. When `stop` says so, it ends soon, and leaves nothing.
 ///
 /// # Errors
@@ -144,23 +137,9 @@ pub(crate) fn measure(
     let steady = if plan.steady.is_zero() { 0 } else { plan.burdens.len() };
     let each = plan.trials * plan.failures.len() as u64 + steady as u64;
     let counter = Counter { done: AtomicU64::new(0), of: each * plan.timings.len() as u64, note };
-    let tasks = plan.tasks();
-    let takes = |task: &Task| match task.has_slow_disks {
-        // Nothing is timed there, and slow disks keep nobody else waiting.
-        true => 1,
-        false => places(told(&task.timing).election_timeout.0, plan.jobs),
-    };
-    let done = in_parallel(&tasks, (plan.jobs, takes), stop, |number, task, halt| {
+    shares::all_together(&plan.timings, plan.tasks(), plan.jobs, stop, |number, task, halt| {
         work(plan, task, &scratch.join(number), halt, &counter)
-    })?;
-    let mut measured = vec![Measured::default(); plan.timings.len()];
-    for (task, found) in tasks.iter().zip(done) {
-        let Measured { trials, steady, warnings } = &mut measured[task.candidate];
-        trials.extend(found.trials);
-        steady.extend(found.steady);
-        warnings.extend(found.warnings);
-    }
-    Ok(measured)
+    })
 }
 
 /// Everything that one cluster has to go through.
@@ -170,39 +149,43 @@ fn work(
     folder: &Path,
     halt: Halt,
     counter: &Counter<'_>,
-) -> Result<Measured, Error> {
+) -> Result<Found, Error> {
     let setup = Setup {
         system: &plan.system,
         options: &plan.options,
         nodes: plan.nodes,
         timing: told(&task.timing),
-        seed: plan.seed.wrapping_add(task.candidate as u64),
+        seed: plan.seed.wrapping_add((task.share * plan.timings.len() + task.candidate) as u64),
         links: &plan.links,
         network: plan.network,
         rafture: &plan.rafture,
         pre_vote: plan.pre_vote,
         folder,
-        has_disks: task.has_slow_disks,
+        disks: plan.disks.or(task.has_slow_disks.then(Trouble::default)),
     };
     let pulse = Pulse::start().map_err(Error::harness)?;
     let mut found = on_stage(&setup, halt, async |stage| {
-        let mut found = Measured::default();
+        let mut found = Found::default();
         if !task.has_slow_disks {
             let mut player = Player::new(stage, setup.seed);
             make_trials(plan, task, &mut player, &mut found, counter).await?;
         }
-        let is_mine = |burden: &&Burden| (**burden == Burden::SlowDisks) == task.has_slow_disks;
+        let is_mine =
+            |burden: &&Burden| task.share == 0 && (**burden == Burden::SlowDisks) == task.has_slow_disks;
+        let Measured { steady, warnings, .. } = &mut found.measured;
         for &burden in plan.burdens.iter().filter(is_mine).filter(|_| !plan.steady.is_zero()) {
             match steady::keep(stage, burden, plan.steady).await? {
-                Some(steady) => found.steady.push(steady),
-                None => found.warnings.push(unsteady(&format!("time under the burden `{}`", burden.name()))),
+                Some(time) => steady.push(time),
+                None => warnings.push(unsteady(&format!("time under the burden `{}`", burden.name()))),
             }
             counter.count(1);
         }
         Ok(found)
     })?;
-    found.warnings.extend(pulse.stop().and_then(|lateness| too_late(lateness, &task.timing)));
-    found.warnings.extend(told_otherwise(plan, &setup)?.filter(|_| !task.has_slow_disks));
+    found.lateness = pulse.stop();
+    if task.share == 0 && !task.has_slow_disks {
+        found.measured.warnings.extend(told_otherwise(plan, &setup)?);
+    }
     Ok(found)
 }
 
@@ -218,49 +201,33 @@ async fn make_trials(
     plan: &RealPlan,
     task: &Task,
     player: &mut Player<'_>,
-    found: &mut Measured,
+    found: &mut Found,
     counter: &Counter<'_>,
 ) -> Result<(), Error> {
-    let (mut fruitless, mut again) = (0, 0);
-    let mut left = plan.trials * plan.failures.len() as u64;
-    'all: for number in 0..plan.trials {
+    let mut fruitless = 0;
+    let mut left = (task.numbers.end - task.numbers.start) * plan.failures.len() as u64;
+    for number in task.numbers.clone() {
         for &failure in &plan.failures {
             match player.play(failure).await? {
                 Attempt::Made { figures, disturbed } => {
-                    found.trials.push(figures.trial(task.candidate, failure, number));
-                    (fruitless, again) = (0, again + disturbed);
+                    found.measured.trials.push(figures.trial(task.candidate, failure, number));
+                    (fruitless, found.again) = (0, found.again + disturbed);
                 }
-                Attempt::Fruitless => fruitless += 1,
+                Attempt::Fruitless => (fruitless, found.missed) = (fruitless + 1, found.missed + 1),
             }
             (left, _) = (left - 1, counter.count(1));
             if fruitless == FRUITLESS_MAX {
-                found.warnings.push(unsteady(&format!("{left} trials")));
+                found.missed += left;
                 counter.count(left);
-                break 'all;
+                return Ok(());
             }
         }
-    }
-    if again > 0 {
-        found.warnings.push(format!(
-            "{again} trials were begun again: somebody stood for election before anything was done to the leader, or the failure was not seen to bite"
-        ));
     }
     Ok(())
 }
 
 fn unsteady(what: &str) -> String {
     format!("no leader was followed by all long enough to measure; {what} could not be had")
-}
-
-/// Says so if the machine was too busy.
-fn too_late(lateness: Lateness, timing: &Timing) -> Option<String> {
-    let bound_ms = LATENESS_SHARE_MAX * timing.election_timeout_ms[0];
-    (lateness.p99_ms > bound_ms).then(|| {
-        format!(
-            "the machine was busy: one sleeper in a hundred woke up more than {:.1} ms late, and {bound_ms:.1} ms is what figures for these timeouts bear",
-            lateness.p99_ms
-        )
-    })
 }
 
 /// Numbers by chance for one purpose among many of one seed.
@@ -285,24 +252,21 @@ impl RealPlan {
         if let Some(lack) = system.lack() {
             return Err(Error::Harness(format!("`{}` cannot run here: {lack}", self.system)));
         }
-        match disk::lack().filter(|_| self.burdens.contains(&Burden::SlowDisks)) {
+        match disk::lack().filter(|_| self.burdens.contains(&Burden::SlowDisks) || self.disks.is_some()) {
             Some(lack) => Err(Error::Harness(format!("slow disks cannot be had here: {lack}"))),
             None => Ok(()),
         }
     }
 
-    /// Those that take longest first, so that nobody waits for one of them at the end.
     fn tasks(&self) -> Vec<Task> {
         let has_slow_disks = self.burdens.contains(&Burden::SlowDisks) && !self.steady.is_zero();
-        let kinds = [false, true].into_iter().filter(|&kind| has_slow_disks || !kind);
-        let task = |has_slow_disks| {
-            let all = self.timings.iter().enumerate();
-            all.map(move |(candidate, &timing)| Task { candidate, timing, has_slow_disks })
+        let each = (self.trials, self.failures.len() as u64);
+        let of = |(candidate, &timing): (usize, &Timing)| {
+            let slow = Task { candidate, timing, share: 0, numbers: 0..0, has_slow_disks: true };
+            let slow = has_slow_disks.then_some(slow);
+            Task::shares(candidate, timing, each).into_iter().chain(slow)
         };
-        let mut tasks: Vec<Task> = kinds.flat_map(task).collect();
-        let high = |task: &Task| task.timing.election_timeout_ms[1];
-        tasks.sort_by(|one, other| high(other).total_cmp(&high(one)));
-        tasks
+        self.timings.iter().enumerate().flat_map(of).collect()
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rafture_nemesis::cluster::Cluster;
-use rafture_nemesis::disk::Disks;
+use rafture_nemesis::disk::{Disks, Trouble};
 use rafture_nemesis::hosts::{Condition, Hosts, Link, Network, NetworkChoice};
 use rafture_nemesis::process::NodeSpec;
 use rafture_workloads::systems::timing::Timing;
@@ -39,8 +39,8 @@ pub(super) struct Setup<'s> {
     pub(super) pre_vote: Option<bool>,
     /// It is made, and goes with the cluster.
     pub(super) folder: &'s Path,
-    /// Whether disks of ours are under the nodes.
-    pub(super) has_disks: bool,
+    /// Disks of ours are under the nodes, which do this wrong.
+    pub(super) disks: Option<Trouble>,
 }
 
 /// A cluster at work.
@@ -53,6 +53,8 @@ pub(super) struct Stage {
     pub(super) timing: Timing,
     /// The network as it is while nothing is done to it.
     pub(super) links: BTreeMap<Link, Condition>,
+    /// What disks of ours do wrong while nothing is done to them.
+    pub(super) disks: Trouble,
     settings: Settings,
     /// How often each node was started.
     lives: Vec<u64>,
@@ -137,25 +139,28 @@ impl Stage {
         let specs: Vec<NodeSpec> = (0..setup.nodes).map(spec).collect();
         // Before any node, and before the thread that starts them: all must see what is mounted.
         let folders: Vec<PathBuf> = specs.iter().map(|spec| spec.folder.clone()).collect();
-        let disks = setup.has_disks.then(|| Disks::open(&folders)).transpose().map_err(Error::harness)?;
+        let disks = setup.disks.map(|_| Disks::open(&folders)).transpose().map_err(Error::harness)?;
         let elections = Elections::of(&*system, &layout);
         let mut cluster = Cluster::new(hosts, specs).map_err(Error::harness)?;
         if let Some(disks) = disks {
             cluster.put_on(disks);
         }
         cluster.condition(setup.links.clone(), setup.seed).map_err(Error::harness)?;
-        Ok(Stage {
+        let mut stage = Stage {
             system,
             layout: Arc::new(layout),
             cluster,
             elections,
             timing: told.kept,
             links: setup.links.clone(),
+            disks: setup.disks.unwrap_or_default(),
             settings,
             lives: vec![0; setup.nodes],
             changes: 0,
             _folder: folder,
-        })
+        };
+        stage.set_disks(stage.disks);
+        Ok(stage)
     }
 
     fn start_all(&mut self) -> Result<(), Error> {
@@ -176,6 +181,15 @@ impl Stage {
     pub(super) fn network_seed(&mut self) -> u64 {
         self.changes += 1;
         self.settings.seed.wrapping_add(self.changes)
+    }
+
+    /// Disks of ours, if there are any, do this wrong from now on, each by a chance of its own.
+    pub(super) fn set_disks(&mut self, trouble: Trouble) {
+        let count = self.cluster.len();
+        let seed = self.settings.seed.wrapping_mul(count as u64);
+        if let Some(disks) = self.cluster.disks_mut() {
+            (0..count).for_each(|node| disks.set(node, trouble, seed.wrapping_add(node as u64)));
+        }
     }
 
     /// How long anything that the cluster does by itself may take: after so many timeouts nobody waits any more.

@@ -90,7 +90,8 @@ fn impose(stage: &mut Stage, burden: Burden) -> Result<(), Error> {
             stage.cluster.condition(links, seed).map_err(Error::harness)
         }
         Burden::SlowDisks => {
-            set_disks(stage, Trouble { slow_sync: SLOW_SYNC, ..Trouble::default() });
+            let slow_sync = stage.disks.slow_sync + SLOW_SYNC;
+            stage.set_disks(Trouble { slow_sync, ..stage.disks });
             Ok(())
         }
     }
@@ -104,16 +105,9 @@ fn relieve(stage: &mut Stage, burden: Burden) -> Result<(), Error> {
             stage.cluster.condition(links, seed).map_err(Error::harness)
         }
         Burden::SlowDisks => {
-            set_disks(stage, Trouble::default());
+            stage.set_disks(stage.disks);
             Ok(())
         }
-    }
-}
-
-fn set_disks(stage: &mut Stage, trouble: Trouble) {
-    let (count, seed) = (stage.cluster.len(), stage.network_seed());
-    if let Some(disks) = stage.cluster.disks_mut() {
-        (0..count).for_each(|node| disks.set(node, trouble, seed));
     }
 }
 

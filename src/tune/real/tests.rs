@@ -1,6 +1,7 @@
 //! Trials with a few real processes: their times are in order, and nothing is left.
 
 use super::*;
+use rafture_sim::elections::Delay;
 use rafture_workloads::systems;
 
 const TIMING: Timing = Timing { heartbeat_ms: 50.0, election_timeout_ms: [150.0, 300.0] };
@@ -44,6 +45,7 @@ fn plan(system: &str, folder: &Path) -> RealPlan {
         steady: Duration::ZERO,
         burdens: Vec::new(),
         seed: 1,
+        disks: None,
         links: BTreeMap::new(),
         network: NetworkChoice::Netns,
         jobs: 1,
@@ -115,6 +117,26 @@ fn every_failure_of_a_leader_of_etcd_has_sane_times() {
 }
 
 #[test]
+fn slow_disks_make_real_elections_longer() {
+    if let Some(lack) = lack("rafture").or_else(disk::lack) {
+        return skip(&lack);
+    }
+    let slow_sync = Duration::from_millis(20);
+    let found = measured(|folder| RealPlan {
+        failures: vec![Failure::Kill],
+        disks: Some(Trouble { slow_sync, ..Trouble::default() }),
+        ..plan("rafture", folder)
+    });
+    assert_eq!(found[0].trials.len(), 2, "{:?}", found[0].warnings);
+    for trial in &found[0].trials {
+        // Whoever stands stores its vote before it asks, and whoever votes for it before it answers.
+        let took =
+            trial.heartbeat_ms.zip(trial.detected_ms).map(|(heartbeat, detected)| heartbeat - detected);
+        assert!(took.is_some_and(|took| took >= 40.0), "{trial:?}");
+    }
+}
+
+#[test]
 fn elections_without_cause_are_counted_under_every_burden() {
     if let Some(lack) = lack("rafture").or_else(disk::lack) {
         return skip(&lack);
@@ -147,8 +169,8 @@ fn two_servers_of_figure_16_cannot_win() {
     let plan = Figure16Plan {
         curves: vec![Timing { heartbeat_ms: 75.0, election_timeout_ms: [150.0, 300.0] }],
         trials: 2,
-        one_way: Duration::from_millis(3),
-        jitter: Duration::ZERO,
+        link: Delay { base_ns: 3_000_000, tail_ns: 0 },
+        sync: None,
         seed: 1,
         network: NetworkChoice::Netns,
         jobs: 1,
@@ -156,11 +178,14 @@ fn two_servers_of_figure_16_cannot_win() {
         rafture: program(),
     };
     let (_keep, stop) = watch::channel(false);
-    let found = figure16(&plan, &stop, &nothing).expect("trials");
-    assert_eq!(found[0].trials.len(), 2, "{:?}", found[0].warnings);
-    for trial in &found[0].trials {
-        // One heartbeat before the least timeout at the earliest, and two messages there and one back.
-        assert!(trial.heartbeat_ms.is_some_and(|time| time > 75.0 + 9.0), "{trial:?}");
+    let drawn = figure16(&plan, &stop, &nothing).expect("trials");
+    let curve = &drawn.curves[0];
+    assert_eq!(curve.trials.len(), 2, "{:?}", curve.warnings);
+    assert!(drawn.link.base_ns >= 3_000_000 && drawn.sync.base_ns > 0, "{drawn:?}");
+    for trial in &curve.trials {
+        // One heartbeat before the least timeout at the earliest, and two messages there and one back; a little less, for what messages
+        // take by themselves is known on average.
+        assert!(trial.heartbeat_ms.is_some_and(|time| time > 75.0 + 6.0), "{trial:?}");
     }
 }
 

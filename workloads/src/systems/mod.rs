@@ -96,6 +96,8 @@ pub enum Order {
     Snapshot,
     /// The node gets heartbeats but no entries while the leader leads that is asked.
     Hold,
+    /// The node gets entries again.
+    Release,
 }
 
 /// Something about a system that `--option NAME=VALUE` changes.

@@ -153,7 +153,7 @@ impl System for Rafture {
     }
 
     fn orders(&self) -> &'static [Order] {
-        &[Order::Remove, Order::Add, Order::Transfer, Order::Snapshot, Order::Hold]
+        &[Order::Remove, Order::Add, Order::Transfer, Order::Snapshot, Order::Hold, Order::Release]
     }
 
     /// The leader brings it up to date first, and needs it for that.
@@ -177,6 +177,7 @@ impl System for Rafture {
                 }
                 Order::Transfer => (vec!["RAFT.TRANSFER".into(), place.name.clone()], true),
                 Order::Hold => (vec!["RAFT.HOLD".into(), place.name.clone()], true),
+                Order::Release => (vec!["RAFT.RELEASE".into(), place.name.clone()], true),
                 Order::Snapshot => (vec!["RAFT.SNAPSHOT".into()], false),
             };
             let asked = match asks_leader {

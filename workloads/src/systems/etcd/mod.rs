@@ -210,7 +210,7 @@ impl System for Etcd {
                     ("made the leader", id)
                 }
                 Order::Snapshot => return Err("etcd cannot be asked for one".into()),
-                Order::Hold => return Err("etcd cannot be asked to hold a follower".into()),
+                Order::Hold | Order::Release => return Err("etcd cannot be asked to hold a follower".into()),
             };
             Ok(format!("{} was {what}, by {}: member {id:x}", place.name, layout.nodes[asked].name))
         })
