@@ -176,7 +176,7 @@ fn work(
         for &burden in plan.burdens.iter().filter(is_mine).filter(|_| !plan.steady.is_zero()) {
             match steady::keep(stage, burden, plan.steady).await? {
                 Some(time) => steady.push(time),
-                None => warnings.push(unsteady(&format!("time under the burden `{}`", burden.name()))),
+                None => warnings.push(unsteady(&format!("time under the burden `{}` was", burden.name()))),
             }
             counter.count(1);
         }
@@ -227,7 +227,7 @@ async fn make_trials(
 }
 
 fn unsteady(what: &str) -> String {
-    format!("no leader was followed by all long enough to measure; {what} could not be had")
+    format!("no leader was followed by all long enough to measure; {what} not to be had")
 }
 
 /// Numbers by chance for one purpose among many of one seed.

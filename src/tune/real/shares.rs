@@ -122,16 +122,21 @@ impl Found {
     pub(super) fn told(self, timing: &Timing) -> Measured {
         let Found { mut measured, again, missed, lateness } = self;
         if missed > 0 {
-            measured.warnings.push(unsteady(&format!("{missed} trials")));
+            measured.warnings.push(unsteady(&counted(missed)));
         }
         if again > 0 {
             measured.warnings.push(format!(
-                "{again} trials were begun again: somebody stood for election before anything was done to the leader, or the failure was not seen to bite"
+                "{} begun again: somebody stood for election before anything was done to the leader, or the failure was not seen to bite",
+                counted(again)
             ));
         }
         measured.warnings.extend(lateness.and_then(|lateness| too_late(lateness, timing)));
         measured
     }
+}
+
+fn counted(trials: u64) -> String {
+    if trials == 1 { "one trial was".into() } else { format!("{trials} trials were") }
 }
 
 /// Says so if the machine was too busy.
