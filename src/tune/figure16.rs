@@ -124,15 +124,17 @@ pub(super) fn figure16(
     let mut curves = Vec::new();
     for place in asked {
         let published = &PUBLISHED[place];
-        let simulated = match arguments.real {
-            true => Vec::new(),
-            false => published.simulate(place, arguments.seed, count),
-        };
+        // The last curve is one of the upper panel's again: its trials are that one's.
         let twin = PUBLISHED.iter().position(|other| other.range == published.range).unwrap_or(place);
-        let is_mine = |trial: &&Trial| (trial.candidate, trial.source) == (twin, Source::Real);
-        let real: Vec<Trial> = trials.iter().filter(is_mine).copied().collect();
-        curves.push(published.beside((place, arguments.seed, &servers, count), &real, &simulated));
-        trials.extend(simulated);
+        if place == twin && !arguments.real {
+            trials.extend(published.simulate(place, arguments.seed, count));
+        }
+        let of = |source: Source| -> Vec<Trial> {
+            let is_mine = |trial: &&Trial| (trial.candidate, trial.source) == (twin, source);
+            trials.iter().filter(is_mine).copied().collect()
+        };
+        let (real, simulated) = (of(Source::Real), of(Source::Simulated));
+        curves.push(published.beside((twin, arguments.seed, &servers, count), &real, &simulated));
     }
     Ok(Found { network: servers.network(), curves, trials, warnings })
 }
