@@ -62,11 +62,11 @@ const PUBLISHED: [Published; 11] = [
     curve(TIMEOUT, [150.0, 300.0], [115.0, 144.0, 171.0, 208.0, 244.0, 405.0]),
 ];
 
-/// What the paper's servers must have been like, for one set of figures to fit all curves: a packet takes 0.7 ms, a sync 2.75 ms with
-/// a long tail, and a new leader another 4.4 ms, since LogCabin stores its first entry before it sends it.
-const LINK: Delay = Delay { base_ns: 290_000, tail_ns: 420_000 };
-const SYNC: Delay = Delay { base_ns: 345_000, tail_ns: 2_470_000 };
-const BEFORE_FIRST: Delay = Delay { base_ns: 3_100_000, tail_ns: 1_300_000 };
+/// What the paper's servers must have been like, for one set of figures to fit all curves: a packet takes 0.7 ms, a sync 2.9 ms with
+/// a long tail, and a new leader another 4.5 ms, since LogCabin stores its first entry before it sends it.
+const LINK: Delay = Delay { base_ns: 297_000, tail_ns: 389_000 };
+const SYNC: Delay = Delay { base_ns: 310_000, tail_ns: 2_580_000 };
+const BEFORE_FIRST: Delay = Delay { base_ns: 3_300_000, tail_ns: 1_200_000 };
 
 /// So many simulated crashes are enough for the curve without randomness: each takes minutes of virtual time.
 const SIMULATED_WITHOUT_RANDOMNESS: u64 = 300;
