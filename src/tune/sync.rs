@@ -28,7 +28,8 @@ pub(super) struct Syncs {
 }
 
 impl Syncs {
-    /// What was asked for, or what this disk does. Where only one of the two figures was told, the other one is this disk's.
+    /// What was asked for, or what this disk does. `--sync` alone leaves nothing to chance; `--sync-jitter` alone comes on top of the
+    /// least that this disk takes.
     ///
     /// # Errors
     /// When the disk cannot be measured.
